@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "saccade/plan/plan.h"
+
+struct ggml_backend_reg;
+
+namespace saccade::llama {
+
+/// What our attention did since the last reset, summed over layers and heads.
+struct Record {
+  std::int64_t pairs_visited = 0;
+  std::int64_t pairs_dense = 0;       ///< what dense causal attention (or the model's own mask) would have visited
+  std::int64_t calls = 0;             ///< FLASH_ATTN_EXT nodes that ran here
+  std::int64_t calls_not_causal = 0;  ///< of those, calls whose mask was not one causal run: ran dense, whatever the plan
+  std::int64_t attention_ns = 0;
+};
+
+/// Our ggml backend inside this process, for our own programs: registered once, then steered from here.
+/// ggml's registry is global and so is this; one context at a time uses it.
+
+/// Registers the backend with ggml (the first call) and sets what attention it runs. Null: it declines everything and
+/// ggml's own attention runs.
+/// Errors: Fault::kMachine when this ggml is of a version we do not know.
+void use_plan(std::shared_ptr<const Plan> plan);
+
+Record record();
+void reset_record();
+
+}  // namespace saccade::llama

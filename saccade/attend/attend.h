@@ -1,0 +1,74 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "saccade/base/team.h"
+#include "saccade/base/view.h"
+#include "saccade/where/where.h"
+
+namespace saccade {
+
+/// What one call of attention reads and writes.
+struct AttendCall {
+  View q;         ///< [q_len, n_heads, head_dim]: f32, f16 or bf16
+  View k;         ///< [kv_len, n_kv_heads, head_dim]: f32, f16, bf16 or q8_0
+  View v;         ///< [kv_len, n_kv_heads, head_dim]: f32, f16, bf16 or q8_0
+  MutableView o;  ///< [q_len, n_heads, head_dim]
+  float* lse = nullptr;  ///< [q_len, n_heads], natural log; may be null
+
+  /// Whom each head looks at: one entry for all heads, or one per query head. Borrowed.
+  std::span<const Where* const> where;
+  /// The KV head of each query head; empty: head h reads h * n_kv_heads / n_heads.
+  std::span<const int> kv_head;
+  /// Added to every score after the soft cap; -inf hides a key that `where` would show. Read only where a visit is
+  /// partial: where `where` calls a visit full, the bias there must be all zero. May be absent.
+  BiasView bias;
+
+  float scale = 0.0F;    ///< multiplies q.k
+  float softcap = 0.0F;  ///< c > 0: score becomes c tanh(score / c); 0: none
+  Pos q_begin = 0;       ///< position of the first query, as `where` sees it; the key in slot j has position j
+};
+
+/// What a call did: pairs of one query and one key that were visible under `where`, summed over query heads.
+struct AttendCost {
+  std::int64_t pairs_visited = 0;
+};
+
+/// Scratch memory that a call needs and the next one can use again; one per caller, not shared between threads.
+class Workspace {
+ public:
+  Workspace();
+  ~Workspace();
+  Workspace(Workspace&&) noexcept;
+  Workspace& operator=(Workspace&&) noexcept;
+  struct Rooms;
+  Rooms& rooms() { return *rooms_; }
+
+ private:
+  std::unique_ptr<Rooms> rooms_;
+};
+
+/// Pairs that dense causal attention would visit: the denominator of a density. Summed over n_heads.
+std::int64_t dense_pairs(Pos q_begin, Pos q_len, Pos kv_len, Pos n_heads);
+
+/// May `attend` be called with these types and sizes? False means "decline", never "wrong".
+/// head_dim: multiples of 8 from 32 to 256 (q8_0 keys or values: multiples of 32).
+bool can_attend(DType q, DType k, DType v, Pos head_dim);
+
+/// Exact softmax attention over the keys that `where` visits: o = softmax(score) v, online, never storing a map.
+///   score = softcap(scale q.k) + bias;  o = sum exp(score - lse) v;  lse = log sum exp(score)
+///
+/// Shapes    as in AttendCall; q_len and kv_len may be 0 (kv_len == 0 gives o = 0, lse = -inf)
+/// Units     lse in natural log; a row that sees no key has o = 0, lse = -inf
+/// Requires  can_attend(...); kv_head entries in range; where.size() is 1 or n_heads
+/// Errors    Fault::kUser with one line when a requirement does not hold; Fault::kMachine when memory runs out.
+///           NaN and inf stay in the rows that look at them.
+/// Accuracy  per row at most 2x the error of plain float32 loops, plus 4 eps(f32) max|v|; products and sums in f32
+/// Cost      4 head_dim FLOP a visited pair; memory O(workers x (block of queries) x head_dim), never q_len x kv_len.
+///           Same inputs, team size and CPU target give the same bits.
+/// Source    FlashAttention-2, arXiv:2307.08691; split over keys: Flash-Decoding (Dao et al. 2023)
+AttendCost attend(const AttendCall& call, Team& team, Workspace& workspace);
+
+}  // namespace saccade

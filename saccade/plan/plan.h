@@ -1,0 +1,61 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "saccade/base/view.h"
+#include "saccade/plan/spec.h"
+#include "saccade/where/where.h"
+
+namespace saccade {
+
+/// Which layer and head uses which mechanism: plain data. Later rows win over earlier ones, rows over the default.
+class Plan {
+ public:
+  struct Row {
+    std::vector<Range> layers;  ///< half-open; empty: all layers
+    std::vector<Range> heads;   ///< half-open; empty: all heads
+    Spec attn;
+    bool operator==(const Row&) const = default;
+  };
+
+  /// Everything by one spec, e.g. "window(1024)+sink(4)". Errors: Fault::kUser, one line.
+  static Plan from_spec(std::string_view spec);
+  /// {"default": {"attn": "dense"}, "rows": [{"layers": "2-23", "heads": "0,3-5", "attn": "window(1024)"}]}; "2-23" has
+  /// both ends in. Errors: Fault::kUser, one line; an unknown key names its nearest neighbour.
+  static Plan from_json(std::string_view json);
+  /// A file that exists is read as JSON, anything else is a spec.
+  static Plan load(const std::string& file_or_spec);
+
+  /// Errors: Fault::kUser when a row names a layer or head that a model of this size does not have.
+  void check(int n_layers, int n_heads) const;
+
+  /// What this head of this layer looks at; lives as long as the plan. Equal specs give the same pointer.
+  const Where& where(int layer, int head) const;
+
+  /// The spec alone when there are no rows, else JSON; from_spec / from_json of it gives an equal plan.
+  std::string print() const;
+
+  /// True when somewhere attention is skipped (`none`): the answers are worthless and the record says so.
+  bool skips_attention() const;
+
+  bool operator==(const Plan& other) const;
+
+  Plan(Plan&&) noexcept;
+  Plan& operator=(Plan&&) noexcept;
+  Plan(const Plan&);
+  Plan& operator=(const Plan&);
+  ~Plan();
+
+ private:
+  Plan();
+  struct Built;
+  Row default_row_;
+  std::vector<Row> rows_;
+  std::shared_ptr<const Built> built_;  // the Where of every row, made once
+};
+
+}  // namespace saccade

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "saccade/where/where.h"
+
+namespace saccade {
+
+/// A parsed spec: what the user typed, as a tree.
+///   spec   = term {"+" term}             visits united          arg   = [NAME "="] value
+///   term   = factor {"&" factor}         visits intersected     value = NUMBER | WORD | INT "x" INT ["x" INT]
+///   factor = NAME ["(" [arg {"," arg}] ")"] | "(" spec ")"
+struct Spec {
+  enum class Kind { kMechanism, kUnion, kIntersection };
+  Kind kind = Kind::kMechanism;
+  std::string name;                                         ///< kMechanism
+  std::vector<std::pair<std::string, std::string>> args;    ///< name (empty if positional) and value, as typed
+  std::vector<Spec> parts;                                  ///< kUnion, kIntersection
+  bool operator==(const Spec&) const = default;
+};
+
+/// Reads the grammar only; names and parameters are looked at by `build_where`.
+/// Errors: Fault::kUser, one line that quotes the spec and says at which character.
+Spec parse_spec(std::string_view text);
+
+/// parse_spec(print_spec(s)) == s.
+std::string print_spec(const Spec& spec);
+
+/// Looks every name up in the catalogue and builds the pattern.
+/// Errors: Fault::kUser, one line; an unknown mechanism or parameter names its nearest neighbour.
+WherePtr build_where(const Spec& spec);
+
+}  // namespace saccade

@@ -1,0 +1,60 @@
+#include "saccade/where/where.h"
+
+#include <algorithm>
+
+#include "saccade/base/error.h"
+
+namespace saccade {
+namespace {
+
+enum class Join { kUnite, kIntersect };
+
+class Joined final : public Where {
+ public:
+  Joined(Join how, std::vector<WherePtr> parts) : how_(how), parts_(std::move(parts)) {
+    SACCADE_ASSERT(!parts_.empty(), "a union or intersection has at least one part");
+  }
+
+  bool admits(Pos q_pos, Pos k_pos) const override {
+    const auto sees = [&](const WherePtr& part) { return part->admits(q_pos, k_pos); };
+    return how_ == Join::kUnite ? std::any_of(parts_.begin(), parts_.end(), sees)
+                                : std::all_of(parts_.begin(), parts_.end(), sees);
+  }
+
+  void visits(Range q_block, VisitList& out) const override {
+    parts_[0]->visits(q_block, out);
+    VisitList other;
+    for (std::size_t i = 1; i < parts_.size(); ++i) {
+      parts_[i]->visits(q_block, other);
+      out = how_ == Join::kUnite ? saccade::unite(out, other) : saccade::intersect(out, other);
+    }
+  }
+
+  void mask(Pos q_pos, Range keys, std::uint32_t* words) const override {
+    parts_[0]->mask(q_pos, keys, words);
+    std::vector<std::uint32_t> other(static_cast<std::size_t>((keys.size() + 31) / 32));
+    for (std::size_t i = 1; i < parts_.size(); ++i) {
+      parts_[i]->mask(q_pos, keys, other.data());
+      for (std::size_t w = 0; w < other.size(); ++w) {
+        words[w] = how_ == Join::kUnite ? words[w] | other[w] : words[w] & other[w];
+      }
+    }
+  }
+
+ private:
+  Join how_;
+  std::vector<WherePtr> parts_;
+};
+
+WherePtr join(Join how, std::vector<WherePtr> parts) {
+  if (parts.size() == 1) return std::move(parts.front());
+  return std::make_shared<Joined>(how, std::move(parts));
+}
+
+}  // namespace
+
+WherePtr unite(std::vector<WherePtr> parts) { return join(Join::kUnite, std::move(parts)); }
+
+WherePtr intersect(std::vector<WherePtr> parts) { return join(Join::kIntersect, std::move(parts)); }
+
+}  // namespace saccade

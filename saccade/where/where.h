@@ -1,0 +1,81 @@
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "saccade/where/visit.h"
+
+namespace saccade {
+
+/// Which keys does a query see? The one question of the Where word, asked in two ways that must agree:
+/// `admits` is the definition, `visits` the fast answer for a block of queries.
+///
+/// Units     absolute token positions; q_block and keys are half-open
+/// Requires  0 <= q_block.begin <= q_block.end
+/// Errors    none once built; parameters are checked when the mechanism is built
+/// Cost      visits: O(number of visits); mask: one bit per pair
+/// Source    the split into listed blocks and an element predicate: FlexAttention, arXiv:2412.05496
+class Where {
+ public:
+  virtual ~Where() = default;
+
+  /// Does the query at q_pos see the key at k_pos?
+  virtual bool admits(Pos q_pos, Pos k_pos) const = 0;
+
+  /// Every key that at least one query of the block sees, and maybe more, each exactly once. Replaces `out`.
+  virtual void visits(Range q_block, VisitList& out) const = 0;
+
+  /// Sets bit j of words[j / 32] for each key keys.begin + j that the query sees, and clears the others up to a whole
+  /// word: (keys.size() + 31) / 32 words are written.
+  virtual void mask(Pos q_pos, Range keys, std::uint32_t* words) const = 0;
+};
+
+using WherePtr = std::shared_ptr<const Where>;
+
+/// What a file in where/ has to offer; `fields` (see plan/fields.h) names its parameters for every door.
+template <class M>
+concept WhereMechanism = requires(const M m, Pos pos, Range block, VisitList& out) {
+  { m.admits(pos, pos) } -> std::same_as<bool>;
+  { m.visits(block, out) } -> std::same_as<void>;
+};
+
+namespace detail {
+
+template <WhereMechanism M>
+class WhereOf final : public Where {
+ public:
+  explicit WhereOf(M mechanism) : mechanism_(std::move(mechanism)) {}
+  bool admits(Pos q_pos, Pos k_pos) const override { return mechanism_.admits(q_pos, k_pos); }
+  void visits(Range q_block, VisitList& out) const override { mechanism_.visits(q_block, out); }
+  void mask(Pos q_pos, Range keys, std::uint32_t* words) const override {
+    for (Pos base = keys.begin; base < keys.end; base += 32) {
+      std::uint32_t word = 0;
+      const Pos n = keys.end - base < 32 ? keys.end - base : 32;
+      for (Pos j = 0; j < n; ++j) word |= static_cast<std::uint32_t>(mechanism_.admits(q_pos, base + j)) << j;
+      *words++ = word;
+    }
+  }
+
+ private:
+  M mechanism_;
+};
+
+}  // namespace detail
+
+/// Wraps one mechanism. Errors: whatever its own `check()` throws, if it has one.
+template <WhereMechanism M>
+WherePtr make_where(M mechanism) {
+  if constexpr (requires { mechanism.check(); }) mechanism.check();
+  return std::make_shared<detail::WhereOf<M>>(std::move(mechanism));
+}
+
+/// Keys that any of the parts admits (`+` in a spec). Requires at least one part.
+WherePtr unite(std::vector<WherePtr> parts);
+
+/// Keys that all of the parts admit (`&` in a spec). Requires at least one part.
+WherePtr intersect(std::vector<WherePtr> parts);
+
+}  // namespace saccade

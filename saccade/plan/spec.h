@@ -9,6 +9,9 @@
 
 namespace saccade {
 
+/// Arguments of one mechanism: name (empty if positional) and value, as typed.
+using SpecArgs = std::vector<std::pair<std::string, std::string>>;
+
 /// A parsed spec: what the user typed, as a tree.
 ///   spec   = term {"+" term}             visits united          arg   = [NAME "="] value
 ///   term   = factor {"&" factor}         visits intersected     value = NUMBER | WORD | INT "x" INT ["x" INT]
@@ -16,9 +19,9 @@ namespace saccade {
 struct Spec {
   enum class Kind { kMechanism, kUnion, kIntersection };
   Kind kind = Kind::kMechanism;
-  std::string name;                                         ///< kMechanism
-  std::vector<std::pair<std::string, std::string>> args;    ///< name (empty if positional) and value, as typed
-  std::vector<Spec> parts;                                  ///< kUnion, kIntersection
+  std::string name;         ///< kMechanism
+  SpecArgs args;            ///< kMechanism
+  std::vector<Spec> parts;  ///< kUnion, kIntersection: at least two
   bool operator==(const Spec&) const = default;
 };
 

@@ -1,0 +1,47 @@
+#include "saccade/plan/catalogue.h"
+
+#include <algorithm>
+#include <string>
+
+#include "saccade/catalogue.inc"  // written by cmake/catalogue.cmake
+
+namespace saccade {
+namespace {
+
+/// `Row` names a mechanism as a type, so that this is a plain function.
+template <class Row>
+WherePtr make_where_of(const SpecArgs& args) {
+  typename Row::Mechanism mechanism;
+  assign_params(std::string(Row::kWord) + "/" + std::string(Row::kName), args, mechanism);
+  return make_where(std::move(mechanism));
+}
+
+template <class Row>
+MechanismInfo info_of() {
+  return {Row::kWord,         Row::kName, Row::kSentence, Row::kSource, params_of<typename Row::Mechanism>(),
+          &make_where_of<Row>};
+}
+
+template <class... Row>
+std::vector<MechanismInfo> infos_of(generated::Rows<Row...>) {
+  std::vector<MechanismInfo> infos;
+  infos.reserve(sizeof...(Row));
+  (infos.push_back(info_of<Row>()), ...);
+  return infos;
+}
+
+}  // namespace
+
+const std::vector<MechanismInfo>& catalogue() {
+  static const std::vector<MechanismInfo> all = infos_of(generated::Catalogue{});
+  return all;
+}
+
+const MechanismInfo* find(std::string_view name) {
+  const auto found = std::ranges::find(catalogue(), name, &MechanismInfo::name);
+  return found == catalogue().end() ? nullptr : &*found;
+}
+
+std::vector<std::string_view> rows_without_header() { return generated::rows_without_header(); }
+
+}  // namespace saccade

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "saccade/plan/fields.h"
+#include "saccade/plan/spec.h"
+#include "saccade/where/where.h"
+
+namespace saccade {
+
+/// One mechanism as the outside sees it. Its name is its file's, its parameters come from its `fields`, its sentence
+/// and its source from its row in docs/mechanisms.md.
+struct MechanismInfo {
+  std::string_view word;      ///< "where"
+  std::string_view name;      ///< "window"
+  std::string_view sentence;  ///< what it does; empty when docs/mechanisms.md has no row for it
+  std::string_view source;    ///< paper
+  std::vector<ParamInfo> params;
+
+  /// Builds it. Errors: Fault::kUser, one line, "where/window: n must be >= 1, got -1".
+  WherePtr (*make_where)(const SpecArgs& args) = nullptr;
+};
+
+/// Every mechanism there is, by word and name. CMake writes the list from the file names (cmake/catalogue.cmake).
+const std::vector<MechanismInfo>& catalogue();
+
+/// nullptr when there is no mechanism of that name.
+const MechanismInfo* find(std::string_view name);
+
+/// Rows of docs/mechanisms.md, as "word/name", that no header stands behind.
+std::vector<std::string_view> rows_without_header();
+
+}  // namespace saccade

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "saccade/plan/plan.h"
+
+namespace saccade {
+
+/// A plan's rows, without the patterns built from them.
+struct PlanRows {
+  Plan::Row default_row;
+  std::vector<Plan::Row> rows;
+};
+
+/// Reads {"default": {"attn": SPEC}, "rows": [{"layers": "2-23", "heads": "0,3-5", "attn": SPEC}]}. Without "default",
+/// everything is dense. Errors: Fault::kUser, one line, "plan: rows[0].layers: ...".
+PlanRows read_plan(std::string_view json);
+
+/// One line of JSON; read_plan(write_plan(p)) == p.
+std::string write_plan(const Plan::Row& default_row, const std::vector<Plan::Row>& rows);
+
+}  // namespace saccade

@@ -1,0 +1,57 @@
+#include "saccade/plan/catalogue.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+namespace saccade {
+namespace {
+
+TEST(Catalogue, EveryMechanismHasARow) {
+  for (const MechanismInfo& info : catalogue()) {
+    EXPECT_FALSE(info.sentence.empty()) << "docs/mechanisms.md has no row | " << info.name << " | " << info.word
+                                        << " | what it does | source |";
+    EXPECT_EQ(info.sentence.empty(), info.source.empty()) << info.name << ": its row names no source";
+  }
+}
+
+TEST(Catalogue, EveryRowHasAMechanism) {
+  for (const std::string_view row : rows_without_header()) {
+    ADD_FAILURE() << "docs/mechanisms.md has a row for " << row << ", but there is no saccade/" << row << ".h";
+  }
+}
+
+TEST(Catalogue, EveryMechanismIsBuiltFromItsDefaultsAsTyped) {
+  for (const MechanismInfo& info : catalogue()) {
+    SpecArgs args;
+    for (const ParamInfo& param : info.params) {
+      EXPECT_FALSE(param.help.empty()) << info.name << ": " << param.name << " has no help";
+      args.emplace_back(param.name, param.default_value);
+    }
+    EXPECT_NE(info.make_where(args), nullptr) << info.name;
+    EXPECT_NE(info.make_where({}), nullptr) << info.name;
+  }
+}
+
+TEST(Catalogue, NamesAreUnique) {
+  std::vector<std::string_view> names;
+  for (const MechanismInfo& info : catalogue()) names.push_back(info.name);
+  std::ranges::sort(names);
+  EXPECT_EQ(std::ranges::adjacent_find(names), names.end());
+}
+
+TEST(Catalogue, Finds) {
+  const MechanismInfo* window = find("window");
+  ASSERT_NE(window, nullptr);
+  EXPECT_EQ(window->word, "where");
+  EXPECT_EQ(window->source, "Longformer, arXiv:2004.05150");
+  ASSERT_EQ(window->params.size(), 1U);
+  EXPECT_EQ(window->params[0].name, "n");
+  EXPECT_EQ(window->params[0].default_value, "1024");
+  for (const char* name : {"dense", "none", "sink"}) EXPECT_NE(find(name), nullptr) << name;
+  EXPECT_EQ(find("visit"), nullptr);
+  EXPECT_EQ(find(""), nullptr);
+}
+
+}  // namespace
+}  // namespace saccade

@@ -12,10 +12,10 @@ namespace saccade {
 
 /// What one call of attention reads and writes.
 struct AttendCall {
-  View q;         ///< [q_len, n_heads, head_dim]: f32, f16 or bf16
-  View k;         ///< [kv_len, n_kv_heads, head_dim]: f32, f16, bf16 or q8_0
-  View v;         ///< [kv_len, n_kv_heads, head_dim]: f32, f16, bf16 or q8_0
-  MutableView o;  ///< [q_len, n_heads, head_dim]
+  View q;                ///< [q_len, n_heads, head_dim]: f32, f16 or bf16
+  View k;                ///< [kv_len, n_kv_heads, head_dim]: f32, f16, bf16 or q8_0
+  View v;                ///< [kv_len, n_kv_heads, head_dim]: f32, f16, bf16 or q8_0
+  MutableView o;         ///< [q_len, n_heads, head_dim]
   float* lse = nullptr;  ///< [q_len, n_heads], natural log; may be null
 
   /// Whom each head looks at: one entry for all heads, or one per query head. Borrowed.

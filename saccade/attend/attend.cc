@@ -1,0 +1,185 @@
+#include "saccade/attend/attend.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <new>
+#include <optional>
+#include <string>
+
+#include "saccade/attend/edge.h"
+#include "saccade/attend/few.h"
+#include "saccade/attend/schedule.h"
+#include "saccade/attend/splits.h"
+#include "saccade/attend/tiles.h"
+#include "saccade/attend/workspace.h"
+#include "saccade/base/error.h"
+#include "saccade/kernel/visit.h"
+
+namespace saccade {
+namespace detail {
+namespace {
+
+/// What one worker needs beside the call.
+struct Room {
+  Room(Layout layout, const AttendCall& call, const Schedule& schedule)
+      : edge(layout, schedule.block_q),
+        few(layout, call.q.dim, call.bias.data != nullptr),
+        tiles(layout, schedule.most_rows(), call.q.dim, call.bias.data != nullptr),
+        bytes(layout.used()) {}
+
+  Edge edge;
+  Few few;
+  Tiles tiles;
+  std::size_t bytes;
+};
+
+/// One item: the rows of a block of queries in a set of heads walk their visits, a block of keys at a time.
+class Item {
+ public:
+  Item(const AttendCall& call, const Schedule& schedule, Pos index)
+      : call_(call), split_(index % schedule.n_splits), n_splits_(schedule.n_splits) {
+    const Pos block = index / schedule.n_splits % schedule.n_blocks;
+    const Pos begin = block * schedule.block_q;
+    rows_ = {.set = &schedule.sets[static_cast<std::size_t>(index / schedule.n_splits / schedule.n_blocks)],
+             .q_rows = {begin, std::min(begin + schedule.block_q, call.q.len)}};
+  }
+
+  /// Returns the pairs visited.
+  Pos walk(Room& room, const Partials* partials) const {
+    return rows_.size() <= kernel::kFewRows ? walk(room.few, room.edge, partials)
+                                            : walk(room.tiles, room.edge, partials);
+  }
+
+ private:
+  template <class Seen>
+  Pos walk(Seen& seen, Edge& edge, const Partials* partials) const {
+    seen.start(call_, rows_);
+    Pos pairs = 0;
+    for (const Visit& visit : visits()) {
+      for (Pos at = visit.keys.begin; at < visit.keys.end; at += kernel::kBlockKeys) {
+        const Range keys{at, std::min<Pos>(at + kernel::kBlockKeys, visit.keys.end)};
+        if (visit.full) {
+          seen.see_all(call_, keys);
+          pairs += rows_.q_rows.size() * keys.size();
+        } else if (const Pos visible = edge.ask(call_, *rows_.set->where, rows_.q_rows, keys)) {
+          seen.see_edge(call_, edge);
+          pairs += visible;
+        }
+      }
+    }
+    for (Pos row = 0; row < rows_.size(); ++row) write(seen, row, partials);
+    return pairs * rows_.n_heads();
+  }
+
+  VisitList visits() const {
+    VisitList list;
+    rows_.set->where->visits({call_.q_begin + rows_.q_rows.begin, call_.q_begin + rows_.q_rows.end}, list);
+    clip(list, {0, call_.k.len});
+    if (n_splits_ > 1) take_share(list, split_, n_splits_);
+    return list;
+  }
+
+  template <class Seen>
+  void write(const Seen& seen, Pos row, const Partials* partials) const {
+    const Pos query = rows_.query(row);
+    const int head = rows_.head(row);
+    if (partials) {
+      partials->lse(split_, query, head) = seen.finish(row, partials->o(split_, query, head));
+    } else {
+      const float lse = seen.finish(row, call_.o.row(query, head));
+      if (call_.lse) call_.lse[query * call_.q.n_heads + head] = lse;
+    }
+  }
+
+  const AttendCall& call_;
+  Pos split_, n_splits_;
+  RowMap rows_;
+};
+
+void check(const AttendCall& call) {
+  const auto fail = [](const std::string& line) { fail_user("attend: " + line); };
+  const View &q = call.q, &k = call.k, &v = call.v;
+  if (!can_attend(q.dtype, k.dtype, v.dtype, q.dim)) {
+    fail("head_dim must be a multiple of 8 (32 for q8_0) from 32 to 256 and q f32, f16 or bf16, got head_dim " +
+         std::to_string(q.dim) + ", q " + std::string(name_of(q.dtype)));
+  }
+  if (k.dim != q.dim || v.dim != q.dim || call.o.dim != q.dim) fail("q, k, v and o must have one head_dim");
+  if (k.len != v.len || k.n_heads != v.n_heads) fail("k and v must have the same length and heads");
+  if (call.o.len != q.len || call.o.n_heads != q.n_heads) fail("o must have q's length and heads");
+  const auto n_heads = static_cast<std::size_t>(q.n_heads);
+  if (call.where.size() != 1 && call.where.size() != n_heads) {
+    fail("where must have 1 entry or one per query head (" + std::to_string(n_heads) + "), got " +
+         std::to_string(call.where.size()));
+  }
+  if (call.kv_head.empty()) {
+    if (k.n_heads < 1 || k.n_heads > q.n_heads || q.n_heads % k.n_heads != 0) {
+      fail("without a kv_head table n_heads must be a multiple of n_kv_heads, got " + std::to_string(q.n_heads) +
+           " and " + std::to_string(k.n_heads));
+    }
+  } else {
+    if (call.kv_head.size() != n_heads) fail("kv_head must have one entry per query head");
+    for (const int kv_head : call.kv_head) {
+      if (kv_head < 0 || kv_head >= k.n_heads)
+        fail("kv_head entries must be in [0, n_kv_heads), got " + std::to_string(kv_head));
+    }
+  }
+  if (!std::isfinite(call.scale) || !(call.softcap >= 0) || !std::isfinite(call.softcap)) {
+    fail("scale must be finite and softcap finite and >= 0");
+  }
+}
+
+}  // namespace
+}  // namespace detail
+
+bool can_attend(DType q, DType k, DType v, Pos head_dim) {
+  if (head_dim < 32 || head_dim > kernel::kMaxHeadDim || head_dim % 8 != 0 || q == DType::q8_0) return false;
+  return (k != DType::q8_0 && v != DType::q8_0) || head_dim % 32 == 0;
+}
+
+std::int64_t dense_pairs(Pos q_begin, Pos q_len, Pos kv_len, Pos n_heads) {
+  std::int64_t pairs = 0;
+  for (Pos i = 0; i < q_len; ++i) pairs += std::clamp<Pos>(q_begin + i + 1, 0, kv_len);
+  return pairs * n_heads;
+}
+
+AttendCost attend(const AttendCall& call, Team& team, Workspace& workspace) {
+  using namespace detail;
+  check(call);
+  const Schedule schedule = make_schedule(call, team.size());
+  if (schedule.n_items() == 0) return {};
+  const auto room_at = [&](std::byte* base) { return Room(Layout(base), call, schedule); };
+  const auto partials_at = [&](Layout& layout) { return Partials(layout, call, schedule.n_splits); };
+
+  std::optional<Partials> partials;
+  std::vector<Room> rooms;
+  try {
+    Workspace::Rooms& memory = workspace.rooms();
+    memory.workers.resize(std::max(memory.workers.size(), static_cast<std::size_t>(team.size())));
+    const std::size_t bytes = room_at(nullptr).bytes;
+    for (int worker = 0; worker < team.size(); ++worker) {
+      Buffer& buffer = memory.workers[static_cast<std::size_t>(worker)];
+      buffer.reserve(bytes);
+      rooms.push_back(room_at(buffer.data()));
+    }
+    if (schedule.n_splits > 1) {
+      Layout measure;
+      partials_at(measure);
+      memory.partials.reserve(measure.used());
+      Layout layout(memory.partials.data());
+      partials = partials_at(layout);
+    }
+  } catch (const std::bad_alloc&) {
+    fail_machine("attend: not enough memory for its scratch rooms");
+  }
+
+  std::atomic<std::int64_t> pairs{0};
+  parallel_for(team, schedule.n_items(), [&](Pos index, int worker) {
+    const Item item(call, schedule, index);
+    pairs += item.walk(rooms[static_cast<std::size_t>(worker)], partials ? &*partials : nullptr);
+  });
+  if (partials) partials->merge_all(call, team);
+  return {.pairs_visited = pairs};
+}
+
+}  // namespace saccade

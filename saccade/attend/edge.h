@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstdint>
+
+#include "saccade/attend/attend.h"
+#include "saccade/attend/workspace.h"
+#include "saccade/kernel/visit.h"
+
+namespace saccade::detail {
+
+/// The element mask at the ragged edges of a pattern: which query of a block sees which key of a block of keys.
+class Edge {
+ public:
+  static constexpr Pos kWords = kernel::kBlockKeys / 32;
+
+  Edge(Layout& layout, Pos most_queries) : words_(layout.take<std::uint32_t>(most_queries * kWords)) {}
+
+  /// Asks the pattern, query by query; keys that a bias of -inf hides are taken out again.
+  /// Returns the pairs that the pattern shows.
+  Pos ask(const AttendCall& call, const Where& where, Range q_rows, Range keys);
+
+  Range keys() const { return keys_; }
+  /// Bit j % 32 of word j / 32: the query sees key keys().begin + j. Bits past the last key are clear.
+  const std::uint32_t* words(Pos query) const { return words_ + (query - q_rows_.begin) * kWords; }
+
+ private:
+  Range q_rows_, keys_;
+  std::uint32_t* words_;  // [queries, kWords]
+};
+
+/// The bias of one pair, whatever its type.
+float bias_at(const BiasView& bias, Pos query, Pos key);
+
+}  // namespace saccade::detail

@@ -1,0 +1,51 @@
+#include "saccade/attend/splits.h"
+
+#include <algorithm>
+
+#include "saccade/combine/partial.h"
+#include "saccade/kernel/visit.h"
+
+namespace saccade::detail {
+
+void take_share(VisitList& list, Pos split, Pos n_splits) {
+  Pos total = 0;
+  for (const Visit& visit : list) total += visit.keys.size();
+  constexpr Pos kBlock = kernel::kBlockKeys;
+  const Pos n_blocks = (total + kBlock - 1) / kBlock;
+  const Pos first = n_blocks * split / n_splits * kBlock;  // counted in keys from the start of the list
+  const Pos last = n_blocks * (split + 1) / n_splits * kBlock;
+  Pos at = 0;
+  auto out = list.begin();
+  for (Visit visit : list) {
+    const Pos begin = visit.keys.begin;
+    const Pos size = visit.keys.size();
+    visit.keys = {begin + std::clamp<Pos>(first - at, 0, size), begin + std::clamp<Pos>(last - at, 0, size)};
+    at += size;
+    if (!visit.keys.empty()) *out++ = visit;
+  }
+  list.erase(out, list.end());
+}
+
+Partials::Partials(Layout& layout, const AttendCall& call, Pos n_splits)
+    : q_len_(call.q.len),
+      n_heads_(call.q.n_heads),
+      head_dim_(call.q.dim),
+      n_splits_(n_splits),
+      o_(layout.take<float>(n_splits * q_len_ * n_heads_ * head_dim_)),
+      lse_(layout.take<float>(n_splits * q_len_ * n_heads_)) {}
+
+void Partials::merge_all(const AttendCall& call, Team& team) const {
+  parallel_for(team, q_len_ * n_heads_, [&](Pos item, int) {
+    const Pos query = item / n_heads_;
+    const int head = static_cast<int>(item % n_heads_);
+    const auto dim = static_cast<std::size_t>(head_dim_);
+    Partial all{{o(0, query, head), dim}, lse(0, query, head)};
+    for (Pos split = 1; split < n_splits_; ++split) {
+      merge(all, {{o(split, query, head), dim}, lse(split, query, head)});
+    }
+    std::copy(all.o.begin(), all.o.end(), call.o.row(query, head));
+    if (call.lse) call.lse[item] = all.lse;
+  });
+}
+
+}  // namespace saccade::detail

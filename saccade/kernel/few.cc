@@ -1,0 +1,30 @@
+#include "saccade/kernel/few.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "saccade/kernel/few.cc"
+#include "hwy/foreach_target.h"  // NOLINT: compiles what follows once per target
+#include "hwy/highway.h"
+#include "saccade/kernel/few-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace saccade::kernel::HWY_NAMESPACE {
+
+void VisitFew(const FewRows& rows, const RawBlock& block, const FewMask& mask, ScoreRule rule, float* scratch) {
+  few::visit(rows, block, mask, rule, scratch);
+}
+
+}  // namespace saccade::kernel::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace saccade::kernel {
+
+HWY_EXPORT(VisitFew);
+
+void visit_few(const FewRows& rows, const RawBlock& block, const FewMask& mask, ScoreRule rule,
+               float* scratch) noexcept {
+  HWY_DYNAMIC_DISPATCH(VisitFew)(rows, block, mask, rule, scratch);
+}
+
+}  // namespace saccade::kernel
+#endif

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "saccade/base/view.h"
+#include "saccade/kernel/visit.h"
+
+namespace saccade::kernel {
+
+/// Up to this many rows a tile's lanes would mostly idle, and `visit_few` is faster (measured: docs/speed.md).
+inline constexpr int kFewRows = 8;
+
+/// A block of keys and values as they lie in the cache; they are converted in registers, on the way.
+struct RawBlock {
+  DType k_dtype = DType::f16, v_dtype = DType::f16;
+  const std::byte* k = nullptr;
+  const std::byte* v = nullptr;
+  std::ptrdiff_t k_stride = 0, v_stride = 0;  ///< bytes from key to key
+  int n_keys = 0;                             ///< 1 to kBlockKeys
+  int head_dim = 0;
+};
+
+/// The running softmax of a few rows, row by row (a decode step: one query in the heads of a group).
+struct FewRows {
+  const float* q = nullptr;  ///< [n_rows, head_dim]
+  float* o = nullptr;        ///< [n_rows, head_dim], not yet divided by row_sum
+  float* row_max = nullptr;  ///< [n_rows], in units of log2; -inf: nothing seen
+  float* row_sum = nullptr;  ///< [n_rows]
+  int n_rows = 0;            ///< 1 to kFewRows
+};
+
+/// What each row sees of the block, where not all of them see all of it.
+struct FewMask {
+  const std::uint32_t* visible = nullptr;  ///< [n_rows, kBlockKeys / 32]; null: all visible
+  const float* bias = nullptr;             ///< [n_rows, kBlockKeys], added to scaled scores; null: none
+};
+
+/// The same as `visit` (see there), for few rows: lanes hold dimensions, not rows, so that no lane idles.
+///
+/// Requires  64-byte aligned buffers; `scratch`: kFewRows x kBlockKeys + 4 x kMaxHeadDim floats
+/// Cost      4 head_dim n_keys n_rows FLOP, each key and value read from memory once
+void visit_few(const FewRows& rows, const RawBlock& block, const FewMask& mask, ScoreRule rule,
+               float* scratch) noexcept;
+
+}  // namespace saccade::kernel

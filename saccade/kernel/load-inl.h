@@ -1,0 +1,73 @@
+// Rows of any storage type to f32, compiled once per target by load.cc.
+
+#include <cstring>
+
+#include "hwy/highway.h"
+#include "saccade/base/half.h"
+#include "saccade/kernel/visit.h"
+
+#if defined(SACCADE_KERNEL_LOAD_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef SACCADE_KERNEL_LOAD_INL_H_
+#undef SACCADE_KERNEL_LOAD_INL_H_
+#else
+#define SACCADE_KERNEL_LOAD_INL_H_
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace saccade::kernel::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using F8 = hn::CappedTag<float, 8>;
+inline constexpr int kStep = static_cast<int>(HWY_MAX_BYTES / 4 < 8 ? HWY_MAX_BYTES / 4 : 8);
+
+/// Up to 8 elements from element `at` of a row (q8_0: of a block; `at` never straddles one).
+template <DType kType>
+HWY_INLINE hn::Vec<F8> load(const std::byte* row, int at) {
+  const F8 d;
+  if constexpr (kType == DType::f32) {
+    return hn::LoadU(d, reinterpret_cast<const float*>(row) + at);
+  } else if constexpr (kType == DType::f16) {
+    const hn::Rebind<hwy::float16_t, F8> dh;
+    return hn::PromoteTo(d, hn::LoadU(dh, reinterpret_cast<const hwy::float16_t*>(row) + at));
+  } else if constexpr (kType == DType::bf16) {
+    const hn::Rebind<std::uint16_t, F8> du16;
+    const hn::RebindToUnsigned<F8> du32;
+    const auto half = hn::LoadU(du16, reinterpret_cast<const std::uint16_t*>(row) + at);
+    return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(du32, half)));
+  } else {
+    const std::byte* block = row + at / 32 * 34;
+    std::uint16_t scale;
+    std::memcpy(&scale, block, sizeof scale);
+    const hn::Rebind<std::int8_t, F8> d8;
+    const hn::RebindToSigned<F8> di;
+    const auto bytes = hn::LoadU(d8, reinterpret_cast<const std::int8_t*>(block + 2) + at % 32);
+    return hn::Mul(hn::Set(d, f32_from_f16(scale)), hn::ConvertTo(d, hn::PromoteTo(di, bytes)));
+  }
+}
+
+template <DType kType>
+void load_rows(const std::byte* rows, std::ptrdiff_t stride, int n_rows, int dim, float* HWY_RESTRICT out) {
+  const F8 d;
+  for (int row = 0; row < n_rows; ++row, rows += stride, out += dim) {
+    for (int at = 0; at < dim; at += kStep) hn::StoreU(load<kType>(rows, at), d, out + at);
+  }
+}
+
+template <DType kType>
+bool load_panels(const std::byte* rows, std::ptrdiff_t stride, int n_rows, int dim, float* HWY_RESTRICT out) {
+  const F8 d;
+  auto stain = hn::Zero(d);  // 0 x value stays 0 unless a value is NaN or inf
+  for (int row = 0; row < n_rows; ++row, rows += stride) {
+    for (int at = 0; at < dim; at += kStep) {
+      const auto value = load<kType>(rows, at);
+      stain = hn::MulAdd(value, hn::Zero(d), stain);
+      hn::StoreU(value, d, out + (at / kPanel * n_rows + row) * kPanel + at % kPanel);
+    }
+  }
+  return hn::AllTrue(d, hn::Eq(stain, stain));
+}
+
+}  // namespace saccade::kernel::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // SACCADE_KERNEL_LOAD_INL_H_

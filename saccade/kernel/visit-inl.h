@@ -1,0 +1,223 @@
+// The visit kernel's vector loops, compiled once per target by visit.cc.
+//
+// Rows lie in lanes, so the softmax is vertical (no horizontal maxima or sums) and keys and values are read as
+// broadcasts in the order they lie in memory: neither is ever transposed.
+
+#include <limits>
+
+#include "hwy/highway.h"
+#include "saccade/kernel/visit.h"
+
+#if defined(SACCADE_KERNEL_VISIT_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef SACCADE_KERNEL_VISIT_INL_H_
+#undef SACCADE_KERNEL_VISIT_INL_H_
+#else
+#define SACCADE_KERNEL_VISIT_INL_H_
+#endif
+
+#include "saccade/kernel/exp2-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace saccade::kernel::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using F = hn::CappedTag<float, 16>;
+using V = hn::Vec<F>;
+inline constexpr int kLanes = static_cast<int>(HWY_MAX_BYTES / 4 < 16 ? HWY_MAX_BYTES / 4 : 16);
+// Accumulators of a register tile: kHigh x 3 vectors, beside 3 operands and a broadcast.
+inline constexpr int kHigh = HWY_TARGET <= HWY_AVX3 ? 8 : 4;
+inline constexpr float kNegInf = -std::numeric_limits<float>::infinity();
+inline constexpr float kLog2e = 1.4426950408889634F;
+
+/// scores[high keys][wide vectors] = k . q, and the running maximum of each column.
+template <int kKeys, int kWide>
+HWY_INLINE void dot_keys(const float* HWY_RESTRICT q, const float* HWY_RESTRICT k, int head_dim,
+                         float* HWY_RESTRICT scores, V (&top)[kWide]) {
+  const F d;
+  V sum[kKeys][kWide];
+  HWY_UNROLL(8)
+  for (int i = 0; i < kKeys; ++i) {
+    HWY_UNROLL(3)
+    for (int n = 0; n < kWide; ++n) sum[i][n] = hn::Zero(d);
+  }
+  for (int at = 0; at < head_dim; ++at) {
+    V qs[kWide];
+    HWY_UNROLL(3)
+    for (int n = 0; n < kWide; ++n) qs[n] = hn::Load(d, q + at * kTileRows + n * kLanes);
+    HWY_UNROLL(8)
+    for (int i = 0; i < kKeys; ++i) {
+      const V key = hn::Set(d, k[i * head_dim + at]);
+      HWY_UNROLL(3)
+      for (int n = 0; n < kWide; ++n) sum[i][n] = hn::MulAdd(key, qs[n], sum[i][n]);
+    }
+  }
+  HWY_UNROLL(8)
+  for (int i = 0; i < kKeys; ++i) {
+    HWY_UNROLL(3)
+    for (int n = 0; n < kWide; ++n) {
+      hn::Store(sum[i][n], d, scores + i * kTileRows + n * kLanes);
+      top[n] = hn::Max(top[n], sum[i][n]);
+    }
+  }
+}
+
+/// o[high dimensions][wide vectors] = o alpha + sum over keys of v weight.
+template <int kDims, int kWide>
+HWY_INLINE void mix_dims(const float* HWY_RESTRICT weights, const float* HWY_RESTRICT v, int n_keys,
+                         const V (&alpha)[kWide], float* HWY_RESTRICT o) {
+  const F d;
+  V sum[kDims][kWide];
+  HWY_UNROLL(8)
+  for (int i = 0; i < kDims; ++i) {
+    HWY_UNROLL(3)
+    for (int n = 0; n < kWide; ++n) sum[i][n] = hn::Zero(d);
+  }
+  for (int key = 0; key < n_keys; ++key) {
+    V ws[kWide];
+    HWY_UNROLL(3)
+    for (int n = 0; n < kWide; ++n) ws[n] = hn::Load(d, weights + key * kTileRows + n * kLanes);
+    HWY_UNROLL(8)
+    for (int i = 0; i < kDims; ++i) {
+      const V value = hn::Set(d, v[key * kPanel + i]);
+      HWY_UNROLL(3)
+      for (int n = 0; n < kWide; ++n) sum[i][n] = hn::MulAdd(value, ws[n], sum[i][n]);
+    }
+  }
+  HWY_UNROLL(8)
+  for (int i = 0; i < kDims; ++i) {
+    HWY_UNROLL(3)
+    for (int n = 0; n < kWide; ++n) {
+      float* at = o + i * kTileRows + n * kLanes;
+      hn::Store(hn::MulAdd(hn::Load(d, at), alpha[n], sum[i][n]), d, at);
+    }
+  }
+}
+
+/// Scores to their final value in units of log2, hidden keys to -inf, and the maximum of each column anew. The slow
+/// way round: only for ragged edges, caps and biases.
+template <int kWide>
+HWY_INLINE void shape_scores(const TileMask& mask, ScoreRule rule, int n_keys, int column, float* HWY_RESTRICT scores,
+                             V (&top)[kWide]) {
+  const F d;
+  const hn::RebindToUnsigned<F> du;
+  const V scale = hn::Set(d, rule.softcap > 0 ? rule.scale / rule.softcap : rule.scale);
+  const V cap = hn::Set(d, rule.softcap);
+  for (int n = 0; n < kWide; ++n) top[n] = hn::Set(d, kNegInf);
+  for (int key = 0; key < n_keys; ++key) {
+    const auto bit = hn::Set(du, 1U << (key % 32));
+    for (int n = 0; n < kWide; ++n) {
+      float* at = scores + key * kTileRows + n * kLanes;
+      V s = hn::Mul(hn::Load(d, at), scale);
+      if (rule.softcap > 0) s = hn::Mul(cap, tanh(d, s));
+      const int lane = column + n * kLanes;
+      if (mask.bias) s = hn::Add(s, hn::Load(d, mask.bias + key * kTileRows + lane));
+      s = hn::Mul(s, hn::Set(d, kLog2e));
+      if (mask.visible) {
+        const auto words = hn::Load(du, mask.visible + key / 32 * kTileRows + lane);
+        s = hn::IfThenElse(hn::RebindMask(d, hn::TestBit(words, bit)), s, hn::Set(d, kNegInf));
+      }
+      hn::Store(s, d, at);
+      top[n] = hn::Max(top[n], s);
+    }
+  }
+}
+
+/// weight = 2^(score c - m), in place; returns their sums per column.
+template <int kWide>
+HWY_INLINE void weigh_scores(int n_keys, float c, const V (&row_max)[kWide], float* HWY_RESTRICT scores,
+                             V (&sums)[kWide]) {
+  const F d;
+  const V cs = hn::Set(d, c);
+  for (int n = 0; n < kWide; ++n) sums[n] = hn::Zero(d);
+  for (int key = 0; key < n_keys; ++key) {
+    HWY_UNROLL(3)
+    for (int n = 0; n < kWide; ++n) {
+      float* at = scores + key * kTileRows + n * kLanes;
+      const V weight = exp2_nonpositive(d, hn::MulSub(hn::Load(d, at), cs, row_max[n]));
+      hn::Store(weight, d, at);
+      sums[n] = hn::Add(sums[n], weight);
+    }
+  }
+}
+
+/// NaN or inf among the values of a block that not every row sees: 0 x NaN must not reach the rows that do not look.
+inline void mix_carefully(const Tile& tile, const KeyBlock& block, const TileMask& mask, int column, int n_columns,
+                          const float* weights, const float* alpha) {
+  for (int row = column; row < column + n_columns; ++row) {
+    for (int i = 0; i < block.head_dim; ++i) {
+      float sum = 0.0F;
+      for (int key = 0; key < block.n_keys; ++key) {
+        const bool hidden = (mask.visible && !(mask.visible[key / 32 * kTileRows + row] >> (key % 32) & 1U)) ||
+                            (mask.bias && mask.bias[key * kTileRows + row] == kNegInf);
+        if (!hidden) {
+          sum += weights[key * kTileRows + row] * block.v[(i / kPanel * block.n_keys + key) * kPanel + i % kPanel];
+        }
+      }
+      float& o = tile.o[i * kTileRows + row];
+      o = o * alpha[row] + sum;
+    }
+  }
+}
+
+/// `kWide` vectors of rows, from row `column` on.
+template <int kWide>
+HWY_NOINLINE void visit_columns(const Tile& tile, const KeyBlock& block, const TileMask& mask, ScoreRule rule,
+                                int column, float* all_scores) {
+  const F d;
+  float* scores = all_scores + column;
+  V top[kWide];
+  for (int n = 0; n < kWide; ++n) top[n] = hn::Set(d, kNegInf);
+  int key = 0;
+  for (; key + kHigh <= block.n_keys; key += kHigh) {
+    dot_keys<kHigh, kWide>(tile.q + column, block.k + key * block.head_dim, block.head_dim, scores + key * kTileRows,
+                           top);
+  }
+  for (; key < block.n_keys; ++key) {
+    dot_keys<1, kWide>(tile.q + column, block.k + key * block.head_dim, block.head_dim, scores + key * kTileRows, top);
+  }
+
+  float c = rule.scale * kLog2e;
+  if (mask.visible || mask.bias || rule.softcap > 0 || rule.scale == 0) {
+    shape_scores<kWide>(mask, rule, block.n_keys, column, scores, top);
+    c = 1.0F;
+  }
+  V row_max[kWide];
+  V alpha[kWide];
+  HWY_ALIGN float alphas[kTileRows];
+  for (int n = 0; n < kWide; ++n) {
+    const V old = hn::Load(d, tile.row_max + column + n * kLanes);
+    const V seen = hn::Max(old, hn::Mul(top[n], hn::Set(d, c)));
+    hn::Store(seen, d, tile.row_max + column + n * kLanes);
+    row_max[n] = hn::IfThenElse(hn::Eq(seen, hn::Set(d, kNegInf)), hn::Zero(d), seen);  // nothing seen yet: weights 0
+    alpha[n] = exp2_nonpositive(d, hn::Sub(old, row_max[n]));
+    hn::Store(alpha[n], d, alphas + column + n * kLanes);
+  }
+  V sums[kWide];
+  weigh_scores<kWide>(block.n_keys, c, row_max, scores, sums);
+  for (int n = 0; n < kWide; ++n) {
+    float* at = tile.row_sum + column + n * kLanes;
+    hn::Store(hn::MulAdd(hn::Load(d, at), alpha[n], sums[n]), d, at);
+  }
+
+  if (!block.v_finite && (mask.visible || mask.bias)) {
+    mix_carefully(tile, block, mask, column, kWide * kLanes, all_scores, alphas);
+    return;
+  }
+  for (int i = 0; i < block.head_dim; i += kHigh) {
+    mix_dims<kHigh, kWide>(scores, block.v + (i / kPanel * block.n_keys) * kPanel + i % kPanel, block.n_keys, alpha,
+                           tile.o + i * kTileRows + column);
+  }
+}
+
+inline void visit_tile(const Tile& tile, const KeyBlock& block, const TileMask& mask, ScoreRule rule, float* scores) {
+  const int n_vectors = (tile.n_rows + kLanes - 1) / kLanes;
+  int at = 0;
+  for (; at + 3 <= n_vectors; at += 3) visit_columns<3>(tile, block, mask, rule, at * kLanes, scores);
+  if (n_vectors - at == 2) visit_columns<2>(tile, block, mask, rule, at * kLanes, scores);
+  if (n_vectors - at == 1) visit_columns<1>(tile, block, mask, rule, at * kLanes, scores);
+}
+
+}  // namespace saccade::kernel::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // SACCADE_KERNEL_VISIT_INL_H_

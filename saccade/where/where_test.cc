@@ -1,0 +1,51 @@
+#include "saccade/where/where.h"
+
+#include <gtest/gtest.h>
+
+#include "saccade/where/dense.h"
+#include "saccade/where/sink.h"
+#include "saccade/where/window.h"
+#include "tests/support/picture.h"
+
+namespace saccade {
+namespace {
+
+using testing::picture;
+
+const WherePtr kWindow = make_where(where::Window{.n = 2});
+const WherePtr kSink = make_where(where::Sink{.n = 1});
+
+TEST(Where, UnionByHand) {
+  const WherePtr where = unite({kWindow, kSink});
+  EXPECT_EQ(picture(*where, 4),
+            "#...\n"
+            "##..\n"
+            "###.\n"
+            "#.##\n");
+  VisitList visits;
+  where->visits({5, 6}, visits);
+  EXPECT_EQ(visits, (VisitList{{{0, 1}, true}, {{4, 6}, true}}));
+}
+
+TEST(Where, IntersectionByHand) {
+  EXPECT_EQ(picture(*intersect({kWindow, kSink}), 4),
+            "#...\n"
+            "#...\n"
+            "....\n"
+            "....\n");
+}
+
+TEST(Where, OnePartIsThePartItself) {
+  EXPECT_EQ(unite({kWindow}), kWindow);
+  EXPECT_EQ(intersect({kSink}), kSink);
+}
+
+TEST(Where, MaskSetsOneBitPerKeyAndClearsTheRest) {
+  std::uint32_t words[2] = {0xFFFFFFFF, 0xFFFFFFFF};
+  make_where(where::Window{.n = 3})->mask(40, {8, 43}, words);  // 35 keys; 38, 39 and 40 are seen: bits 30, 31 and 32
+  EXPECT_EQ(words[0], 0xC0000000U);
+  EXPECT_EQ(words[1], 0x00000001U);
+}
+
+}  // namespace
+}  // namespace saccade

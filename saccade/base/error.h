@@ -28,10 +28,9 @@ class Error : public std::runtime_error {
 #ifdef SACCADE_CHECKS
 #include <cstdio>
 #include <cstdlib>
-#define SACCADE_ASSERT(condition, reason)                                                              \
-  ((condition) ? (void)0                                                                               \
-               : (std::fprintf(stderr, "%s:%d: %s (%s)\n", __FILE__, __LINE__, reason, #condition), \
-                  std::abort()))
+#define SACCADE_ASSERT(condition, reason) \
+  ((condition) ? (void)0                  \
+               : (std::fprintf(stderr, "%s:%d: %s (%s)\n", __FILE__, __LINE__, reason, #condition), std::abort()))
 #else
 #define SACCADE_ASSERT(condition, reason) ((void)0)
 #endif

@@ -26,10 +26,13 @@ std::string_view name_of(DType dtype);
 constexpr std::size_t row_bytes(DType dtype, Pos dim) {
   const auto n = static_cast<std::size_t>(dim);
   switch (dtype) {
-    case DType::f32: return n * 4;
+    case DType::f32:
+      return n * 4;
     case DType::f16:
-    case DType::bf16: return n * 2;
-    case DType::q8_0: return n / 32 * 34;
+    case DType::bf16:
+      return n * 2;
+    case DType::q8_0:
+      return n / 32 * 34;
   }
   return 0;
 }
@@ -60,8 +63,8 @@ struct MutableView {
 /// An additive f16 or f32 term per (query, key), shared by all heads; -inf hides the key. `data == nullptr`: none.
 struct BiasView {
   const void* data = nullptr;
-  DType dtype = DType::f16;        ///< f16 or f32
-  std::ptrdiff_t len_stride = 0;   ///< bytes from one query's row to the next; keys are contiguous
+  DType dtype = DType::f16;       ///< f16 or f32
+  std::ptrdiff_t len_stride = 0;  ///< bytes from one query's row to the next; keys are contiguous
 
   const std::byte* row(Pos i) const { return static_cast<const std::byte*>(data) + i * len_stride; }
 };

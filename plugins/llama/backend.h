@@ -12,9 +12,13 @@ namespace saccade::llama {
 /// What our attention did since the last reset, summed over layers and heads.
 struct Record {
   std::int64_t pairs_visited = 0;
-  std::int64_t pairs_dense = 0;       ///< what dense causal attention (or the model's own mask) would have visited
-  std::int64_t calls = 0;             ///< FLASH_ATTN_EXT nodes that ran here
-  std::int64_t calls_not_causal = 0;  ///< of those, calls whose mask was not one causal run: ran dense, whatever the plan
+  /// What dense causal attention, or the model's own mask, would have visited.
+  std::int64_t pairs_dense = 0;
+  /// FLASH_ATTN_EXT nodes that ran here.
+  std::int64_t calls = 0;
+  /// Of those, calls whose mask was not one causal run: they ran dense, whatever the plan.
+  std::int64_t calls_not_causal = 0;
+  /// Wall time of those calls.
   std::int64_t attention_ns = 0;
 };
 

@@ -1,0 +1,244 @@
+#include "plugins/llama/device.h"
+
+#include <cstring>
+#include <exception>
+#include <mutex>
+#include <new>
+
+#include "ggml-backend-impl.h"
+#include "plugins/llama/runner.h"
+#include "plugins/llama/support.h"
+#include "plugins/llama/team.h"
+
+namespace saccade::llama {
+namespace {
+
+constexpr const char* kName = "Saccade";
+
+/// ggml's registry is global, and so is what we keep behind our entry in it.
+struct State {
+  std::mutex mutex;  // guards the rest, but for ggml, which is set before anything can call us
+  Ggml ggml;
+  std::shared_ptr<const Plan> plan;
+  bool told_not_causal = false;
+  Record record;
+};
+
+State& state() {
+  static State* const the = new State;  // never destroyed: ggml may call us until the process ends
+  return *the;
+}
+
+std::shared_ptr<const Plan> plan_now() {
+  const std::lock_guard lock(state().mutex);
+  return state().plan;
+}
+
+template <class... Args>
+void log(ggml_log_level level, const char* format, Args... args) {
+  if (state().ggml.log != nullptr) state().ggml.log(level, format, args...);
+}
+
+void add(Record& sum, const Record& more) {
+  sum.pairs_visited += more.pairs_visited;
+  sum.pairs_dense += more.pairs_dense;
+  sum.calls += more.calls;
+  sum.calls_not_causal += more.calls_not_causal;
+  sum.attention_ns += more.attention_ns;
+}
+
+/// One llama.cpp context's use of us.
+struct Backend {
+  int n_threads = GGML_DEFAULT_N_THREADS;
+  std::unique_ptr<Team> team;
+  Runner runner;
+  Record record;
+
+  Team& workers() {
+    if (team == nullptr || team->size() != n_threads) team = make_guest_team(state().ggml, n_threads);
+    return *team;
+  }
+
+  void run(const ggml_tensor& node) {
+    static const Plan dense = Plan::from_spec("dense");
+    // Without a plan nothing new is claimed, but a graph made while there was one may still come here.
+    const std::shared_ptr<const Plan> plan = plan_now();
+    const Record done = runner.run(node, plan ? *plan : dense, workers());
+    add(record, done);
+    const std::lock_guard lock(state().mutex);
+    add(state().record, done);
+    if (done.calls_not_causal > 0 && plan && !(*plan == dense) && !state().told_not_causal) {
+      state().told_not_causal = true;
+      log(GGML_LOG_LEVEL_WARN,
+          "saccade: the mask of %s is not one causal run in slot order (a sliding window, several sequences, reused "
+          "cells): such attention runs dense, whatever the plan\n",
+          node.name);
+    }
+  }
+};
+
+Backend& backend_of(ggml_backend_t backend) { return *static_cast<Backend*>(backend->context); }
+
+bool only_changes_shape(ggml_op op) {
+  return op == GGML_OP_NONE || op == GGML_OP_VIEW || op == GGML_OP_PERMUTE || op == GGML_OP_RESHAPE ||
+         op == GGML_OP_TRANSPOSE;
+}
+
+bool has_elements(const ggml_tensor& tensor) {
+  return tensor.ne[0] > 0 && tensor.ne[1] > 0 && tensor.ne[2] > 0 && tensor.ne[3] > 0;
+}
+
+// --- the backend: one per llama.cpp context ---
+
+const char* backend_name(ggml_backend_t) { return kName; }
+
+void backend_free(ggml_backend_t backend) {
+  const Record& done = backend_of(backend).record;
+  if (done.calls > 0) {
+    log(GGML_LOG_LEVEL_INFO,
+        "saccade: %lld attention nodes ran here (%lld not one causal run) in %.3f s, density %.4f\n",
+        static_cast<long long>(done.calls), static_cast<long long>(done.calls_not_causal),
+        static_cast<double>(done.attention_ns) * 1e-9,
+        done.pairs_dense > 0 ? static_cast<double>(done.pairs_visited) / static_cast<double>(done.pairs_dense) : 1.0);
+  }
+  delete &backend_of(backend);
+  delete backend;
+}
+
+ggml_status backend_compute(ggml_backend_t backend, ggml_cgraph* graph) {
+  const Ggml& ggml = state().ggml;
+  try {
+    for (int i = 0; i < ggml.graph_n_nodes(graph); ++i) {
+      const ggml_tensor& node = *ggml.graph_node(graph, i);
+      if ((node.flags & GGML_TENSOR_FLAG_COMPUTE) == 0 || only_changes_shape(node.op) || !has_elements(node)) continue;
+      if (node.op != GGML_OP_FLASH_ATTN_EXT || !can_run(node)) {
+        log(GGML_LOG_LEVEL_ERROR, "saccade: %s was given to us although we declined it\n", node.name);
+        return GGML_STATUS_FAILED;
+      }
+      backend_of(backend).run(node);
+    }
+    return GGML_STATUS_SUCCESS;
+  } catch (const std::bad_alloc&) {
+    log(GGML_LOG_LEVEL_ERROR, "saccade: not enough memory\n");
+    return GGML_STATUS_ALLOC_FAILED;
+  } catch (const std::exception& error) {
+    log(GGML_LOG_LEVEL_ERROR, "saccade: %s\n", error.what());
+    return GGML_STATUS_FAILED;
+  }
+}
+
+void backend_set_n_threads(ggml_backend_t backend, int n_threads) {
+  backend_of(backend).n_threads = n_threads < 1 ? 1 : n_threads;
+}
+
+// --- the device ---
+
+const char* device_name(ggml_backend_dev_t) { return kName; }
+const char* device_description(ggml_backend_dev_t) { return "Saccade attention"; }
+enum ggml_backend_dev_type device_type(ggml_backend_dev_t) { return GGML_BACKEND_DEVICE_TYPE_ACCEL; }
+
+void device_memory(ggml_backend_dev_t, std::size_t* free, std::size_t* total) { *free = *total = 0; }
+
+void device_props(ggml_backend_dev_t device, ggml_backend_dev_props* props) {
+  *props = {};
+  props->name = device_name(device);
+  props->description = device_description(device);
+  props->type = device_type(device);
+}
+
+ggml_backend_buffer_type_t device_buffer_type(ggml_backend_dev_t) { return state().ggml.cpu_buffer_type(); }
+
+bool device_supports_buft(ggml_backend_dev_t, ggml_backend_buffer_type_t buft) {
+  return state().ggml.buft_is_host(buft);
+}
+
+bool device_supports_op(ggml_backend_dev_t, const ggml_tensor* node) {
+  if (plan_now() == nullptr) return false;
+  return only_changes_shape(node->op) || (node->op == GGML_OP_FLASH_ATTN_EXT && can_run(*node));
+}
+
+ggml_backend_t device_init_backend(ggml_backend_dev_t device, const char*) {
+  static ggml_guid guid = {0x73, 0x61, 0x63, 0x63, 0x61, 0x64, 0x65, 0x2d,
+                           0x61, 0x74, 0x74, 0x65, 0x6e, 0x64, 0x2d, 0x31};
+  ggml_backend_i iface = {};
+  iface.get_name = backend_name;
+  iface.free = backend_free;
+  iface.graph_compute = backend_compute;
+  try {
+    auto context = std::make_unique<Backend>();
+    auto* backend = new ggml_backend{&guid, iface, device, context.get()};
+    context.release();
+    return backend;
+  } catch (const std::exception&) {
+    return nullptr;
+  }
+}
+
+// --- the registry entry ---
+
+const char* reg_name(ggml_backend_reg_t) { return kName; }
+std::size_t reg_device_count(ggml_backend_reg_t) { return 1; }
+
+ggml_backend_dev_t reg_device(ggml_backend_reg_t reg, std::size_t) {
+  static ggml_backend_device device = [&] {
+    ggml_backend_device_i iface = {};
+    iface.get_name = device_name;
+    iface.get_description = device_description;
+    iface.get_memory = device_memory;
+    iface.get_type = device_type;
+    iface.get_props = device_props;
+    iface.init_backend = device_init_backend;
+    iface.get_buffer_type = device_buffer_type;
+    iface.supports_op = device_supports_op;
+    iface.supports_buft = device_supports_buft;
+    return ggml_backend_device{iface, reg, nullptr};
+  }();
+  return &device;
+}
+
+void* reg_proc_address(ggml_backend_reg_t, const char* name) {
+  if (std::strcmp(name, "ggml_backend_set_n_threads") != 0) return nullptr;
+  return reinterpret_cast<void*>(&backend_set_n_threads);
+}
+
+ggml_backend_reg& the_reg() {
+  static ggml_backend_reg reg = {
+      GGML_BACKEND_API_VERSION, {reg_name, reg_device_count, reg_device, reg_proc_address}, nullptr};
+  return reg;
+}
+
+}  // namespace
+
+std::string reason_to_decline(const Ggml& ggml) {
+  const std::string version = ggml.version == nullptr ? "unknown" : ggml.version();
+  if (version != known_ggml_version()) {
+    return "built for ggml " + std::string(known_ggml_version()) + ", this is ggml " + version;
+  }
+  if (!ggml.complete()) return "this ggml " + version + " lacks functions that we need";
+  const ggml_backend_reg_t other = ggml.reg_by_name(kName);
+  if (other != nullptr && other != &the_reg()) return "this program has Saccade already; unset GGML_BACKEND_PATH";
+  return {};
+}
+
+ggml_backend_reg_t make_reg(const Ggml& ggml) {
+  state().ggml = ggml;
+  return &the_reg();
+}
+
+void set_plan(std::shared_ptr<const Plan> plan) {
+  const std::lock_guard lock(state().mutex);
+  state().plan = std::move(plan);
+  state().told_not_causal = false;
+}
+
+Record record() {
+  const std::lock_guard lock(state().mutex);
+  return state().record;
+}
+
+void reset_record() {
+  const std::lock_guard lock(state().mutex);
+  state().record = {};
+}
+
+}  // namespace saccade::llama

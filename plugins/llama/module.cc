@@ -1,0 +1,9 @@
+#include <cstdlib>
+
+#include "plugins/llama/plugin.h"
+
+/// The one function that libggml-saccade.so shows. SACCADE_PLAN (a file or a spec) is the plug-in's only door: it alone
+/// reads the environment.
+extern "C" __attribute__((visibility("default"))) ggml_backend_reg_t ggml_backend_init() {
+  return saccade::llama::open_plugin(saccade::llama::find_ggml(), std::getenv("SACCADE_PLAN"));
+}

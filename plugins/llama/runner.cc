@@ -1,0 +1,121 @@
+#include "plugins/llama/runner.h"
+
+#include <chrono>
+#include <vector>
+
+#include "plugins/llama/layer.h"
+#include "plugins/llama/params.h"
+#include "plugins/llama/support.h"
+#include "saccade/attend/given_mask.h"
+
+namespace saccade::llama {
+namespace {
+
+std::byte* at(const ggml_tensor& tensor, std::ptrdiff_t offset) {
+  return static_cast<std::byte*>(tensor.data) + offset;
+}
+
+std::ptrdiff_t stride(const ggml_tensor& tensor, int dim) { return static_cast<std::ptrdiff_t>(tensor.nb[dim]); }
+
+const Plan& dense_plan() {
+  static const Plan plan = Plan::from_spec("dense");
+  return plan;
+}
+
+}  // namespace
+
+/// The query heads of one stream that share one mask: all of them, unless the mask has heads of its own; then every
+/// n-th, as ggml deals masks out.
+struct Runner::Part {
+  const ggml_tensor& node;
+  Pos stream, mask_head, n_mask_heads;
+
+  Pos head(Pos i) const { return mask_head + i * n_mask_heads; }
+  Pos n_heads() const { return q().ne[2] / n_mask_heads; }
+  const ggml_tensor& q() const { return *node.src[0]; }
+  const ggml_tensor& k() const { return *node.src[1]; }
+
+  BiasView mask() const {
+    const ggml_tensor* mask = node.src[3];
+    if (mask == nullptr) return {};
+    const Pos mask_stream = stream % mask->ne[3];
+    return {at(*mask, mask_head * stride(*mask, 2) + mask_stream * stride(*mask, 3)), DType::f16, stride(*mask, 1)};
+  }
+
+  AttendCall call() const {
+    const Params params = params_of(node);
+    AttendCall call;
+    call.q = {at(q(), mask_head * stride(q(), 2) + stream * stride(q(), 3)),
+              DType::f32,
+              q().ne[1],
+              n_heads(),
+              q().ne[0],
+              stride(q(), 1),
+              stride(q(), 2) * n_mask_heads};
+    call.k = keys_or_values(*node.src[1]);
+    call.v = keys_or_values(*node.src[2]);
+    call.o = {reinterpret_cast<float*>(at(node, mask_head * stride(node, 1) + stream * stride(node, 3))),
+              node.ne[2],
+              n_heads(),
+              node.ne[0],
+              stride(node, 2),
+              stride(node, 1) * n_mask_heads};
+    call.scale = params.scale;
+    call.softcap = params.softcap;
+    return call;
+  }
+
+ private:
+  static std::ptrdiff_t stride(const ggml_tensor& tensor, int dim) { return llama::stride(tensor, dim); }
+  View keys_or_values(const ggml_tensor& t) const {
+    return {at(t, stream * stride(t, 3)), *dtype_of(t.type), t.ne[1], t.ne[2], t.ne[0], stride(t, 1), stride(t, 2)};
+  }
+};
+
+Record Runner::run(const ggml_tensor& node, const Plan& plan, Team& team) {
+  const auto start = std::chrono::steady_clock::now();
+  const ggml_tensor* mask = node.src[3];
+  const Pos n_mask_heads = mask == nullptr ? 1 : mask->ne[2];
+  Record record;
+  record.calls = 1;
+  for (Pos stream = 0; stream < node.ne[3]; ++stream) {
+    for (Pos head = 0; head < n_mask_heads; ++head) run_part({node, stream, head, n_mask_heads}, plan, team, record);
+  }
+  record.attention_ns =
+      std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - start).count();
+  return record;
+}
+
+void Runner::run_part(const Part& part, const Plan& plan, Team& team, Record& record) {
+  AttendCall call = part.call();
+  std::vector<int> kv_heads;
+  for (Pos i = 0; i < part.n_heads(); ++i) {
+    kv_heads.push_back(static_cast<int>(part.head(i) * part.k().ne[2] / part.q().ne[2]));
+  }
+  call.kv_head = kv_heads;
+
+  const BiasView mask = part.mask();
+  std::vector<const Where*> where;
+  std::optional<GivenMask> given;
+  if (const auto p0 = causal_run(mask, call.q.len, call.k.len, team)) {
+    const bool in_order = slot_order_.holds(call.k.data, *p0, call.q.len);
+    if (!in_order) record.calls_not_causal = 1;
+    const Plan& used = in_order ? plan : dense_plan();
+    const int layer = layer_of(part.node);
+    for (Pos i = 0; i < part.n_heads(); ++i) where.push_back(&used.where(layer, static_cast<int>(part.head(i))));
+    call.q_begin = *p0;
+    call.k.len = call.v.len = *p0 + call.q.len;  // the rest is padding that nobody sees
+    record.pairs_dense += dense_pairs(*p0, call.q.len, call.k.len, part.n_heads());
+  } else {
+    slot_order_.lose(call.k.data);
+    record.calls_not_causal = 1;
+    given.emplace(mask, call.q.len, call.k.len, team);
+    where.push_back(&*given);
+    if (given->has_bias()) call.bias = mask;
+    record.pairs_dense += given->pairs() * part.n_heads();
+  }
+  call.where = where;
+  record.pairs_visited += attend(call, team, workspace_).pairs_visited;
+}
+
+}  // namespace saccade::llama

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <memory>
+
+#include "ggml.h"
+#include "plugins/llama/backend.h"
+#include "plugins/llama/slot_order.h"
+#include "saccade/attend/attend.h"
+#include "saccade/base/team.h"
+#include "saccade/plan/plan.h"
+
+namespace saccade::llama {
+
+/// Runs attention nodes for one llama.cpp context, one after the other.
+class Runner {
+ public:
+  /// Requires  can_run(node), its tensors in host memory
+  /// Errors    as attend
+  /// Cost      attend's, and one read of the mask for each node (about 1% of a prompt's attention): the same mask
+  ///           serves all layers, but nothing tells for sure that it has not changed since the last one
+  Record run(const ggml_tensor& node, const Plan& plan, Team& team);
+
+ private:
+  struct Part;
+  void run_part(const Part& part, const Plan& plan, Team& team, Record& record);
+
+  Workspace workspace_;
+  SlotOrder slot_order_;
+};
+
+}  // namespace saccade::llama

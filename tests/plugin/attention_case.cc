@@ -1,0 +1,245 @@
+#include "tests/plugin/attention_case.h"
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <stdexcept>
+
+#include "ggml-backend.h"
+#include "plugins/llama/backend.h"
+#include "tests/support/dtype.h"
+#include "tests/support/random.h"
+
+namespace saccade::testing {
+namespace {
+
+constexpr float kHide = -std::numeric_limits<float>::infinity();
+
+bool is_stored_by_us(ggml_type type) {
+  return type == GGML_TYPE_F32 || type == GGML_TYPE_F16 || type == GGML_TYPE_BF16 || type == GGML_TYPE_Q8_0;
+}
+
+/// The value of the mask for one pair.
+float mask_value(const AttentionCase& c, Random& random, Pos i, Pos j, bool row_hidden) {
+  const Pos q_pos = c.p0 + i;
+  switch (c.mask) {
+    case MaskKind::kNone:
+      return 0.0F;
+    case MaskKind::kCausal:
+    case MaskKind::kPaddedCausal:
+      return j <= q_pos ? 0.0F : kHide;
+    case MaskKind::kSlidingWindow:
+      return j <= q_pos && j > q_pos - 1 - static_cast<Pos>(c.seed % 90) ? 0.0F : kHide;
+    case MaskKind::kTwoSequences:
+      return j <= q_pos && j % 2 == i % 2 ? 0.0F : kHide;
+    case MaskKind::kRandom:
+      return row_hidden || random.one_in(3) ? kHide : 0.0F;
+    case MaskKind::kBias:
+      return row_hidden || random.one_in(4) ? kHide : random.one_in(3) ? 0.0F : 2.0F * random.normal();
+    case MaskKind::kHidesAll:
+      return kHide;
+  }
+  return 0.0F;
+}
+
+std::vector<float> decode_row(ggml_type type, const std::byte* row, Pos dim) {
+  std::vector<float> values(static_cast<std::size_t>(dim));
+  if (type == GGML_TYPE_F32) {
+    std::memcpy(values.data(), row, values.size() * sizeof(float));
+  } else {
+    ggml_get_type_traits(type)->to_float(row, values.data(), dim);
+  }
+  return values;
+}
+
+const std::byte* at(const ggml_tensor& t, Pos i, Pos head, Pos stream) {
+  return static_cast<const std::byte*>(t.data) + i * t.nb[1] + head * t.nb[2] + stream * t.nb[3];
+}
+
+void set_n_threads(ggml_backend_t backend, int n_threads) {
+  const auto reg = ggml_backend_dev_backend_reg(ggml_backend_get_device(backend));
+  using Set = void (*)(ggml_backend_t, int);
+  reinterpret_cast<Set>(ggml_backend_reg_get_proc_address(reg, "ggml_backend_set_n_threads"))(backend, n_threads);
+}
+
+}  // namespace
+
+bool AttentionCase::is_ours() const {
+  return is_stored_by_us(k_type) && is_stored_by_us(v_type) && head_dim == head_dim_v && max_bias == 0.0F && !sinks;
+}
+
+std::string AttentionCase::print() const {
+  const auto field = [](const char* name, Pos value) { return std::string(", ") + name + " " + std::to_string(value); };
+  return "seed " + std::to_string(seed) + field("head_dim", head_dim) + field("head_dim_v", head_dim_v) +
+         field("n_heads", n_heads) + field("n_kv_heads", n_kv_heads) + field("q_len", q_len) + field("kv_len", kv_len) +
+         field("n_streams", n_streams) + field("n_mask_heads", n_mask_heads) + field("p0", p0) + ", k " +
+         ggml_type_name(k_type) + ", v " + ggml_type_name(v_type) + field("mask", static_cast<int>(mask)) +
+         field("layout", static_cast<int>(layout)) + ", softcap " + std::to_string(softcap) + ", max_bias " +
+         std::to_string(max_bias) + field("sinks", sinks);
+}
+
+AttentionCase draw_case(std::uint64_t seed) {
+  Random random(seed);
+  AttentionCase c;
+  c.seed = seed;
+  c.head_dim = c.head_dim_v = 32 + 8 * static_cast<Pos>(seed % 29);
+  c.n_kv_heads = random.pick({1, 1, 2, 3});
+  c.n_heads = c.n_kv_heads * random.pick({1, 1, 2, 4, 7});
+  c.q_len = random.pick({1, 1, 1, 2, 3, 5, 8, 16, 17, 31, 32, 33, 64, 65, 97, 130});
+  c.n_streams = random.pick({1, 1, 1, 1, 2, 3});
+  c.mask = static_cast<MaskKind>(random.between(0, 7));
+  c.p0 = random.pick({0, 0, 1, 30, 127, 128, 300, 511});
+  c.kv_len = c.p0 + c.q_len;
+  if (c.mask == MaskKind::kPaddedCausal || c.mask == MaskKind::kSlidingWindow) c.kv_len = (c.kv_len + 255) / 256 * 256;
+  if (c.mask == MaskKind::kRandom || c.mask == MaskKind::kBias) c.kv_len = random.between(1, 600);
+  if (c.mask != MaskKind::kNone && random.one_in(8)) c.n_mask_heads = c.n_heads;
+  if (random.one_in(2)) c.n_mask_streams = c.n_streams;
+  const auto type = [&] {
+    const ggml_type drawn = random.pick({GGML_TYPE_F16, GGML_TYPE_F16, GGML_TYPE_F32, GGML_TYPE_BF16, GGML_TYPE_Q8_0});
+    return drawn == GGML_TYPE_Q8_0 && c.head_dim % 32 != 0 ? GGML_TYPE_F16 : drawn;
+  };
+  c.k_type = type();
+  c.v_type = random.one_in(3) ? type() : c.k_type;
+  c.layout = static_cast<Layout4>(random.between(0, 2));
+  if (random.one_in(4)) c.softcap = random.pick({2.0F, 30.0F, 50.0F});
+  c.gain = random.pick({0.5F, 1.0F, 1.0F, 3.0F});
+  switch (random.between(0, 39)) {  // one in ten is not for us
+    case 0:
+      c.sinks = true;
+      break;
+    case 1:
+      c.max_bias = c.mask == MaskKind::kNone ? 0.0F : 8.0F;
+      break;
+    case 2:
+      c.head_dim_v = c.head_dim == 32 ? 64 : 32;
+      break;
+    case 3:
+      c.k_type = c.head_dim % 32 == 0 ? GGML_TYPE_Q4_0 : c.k_type;
+      break;
+    default:
+      break;
+  }
+  if (c.head_dim_v % 32 != 0 && c.v_type == GGML_TYPE_Q8_0) c.v_type = GGML_TYPE_F16;
+  return c;
+}
+
+AttentionGraph::AttentionGraph(const AttentionCase& c) : case_(c) {
+  context_ = ggml_init({ggml_tensor_overhead() * 32 + ggml_graph_overhead(), nullptr, true});
+  q_ = new_input(GGML_TYPE_F32, c.head_dim, c.q_len, c.n_heads, c.layout);
+  k_ = new_input(c.k_type, c.head_dim, c.kv_len, c.n_kv_heads, c.layout);
+  v_ = new_input(c.v_type, c.head_dim_v, c.kv_len, c.n_kv_heads, c.layout);
+  if (c.mask != MaskKind::kNone) {
+    const Pos rows = c.layout == Layout4::kPaddedCache ? (c.q_len + 63) / 64 * 64 : c.q_len;
+    mask_ = ggml_new_tensor_4d(context_, GGML_TYPE_F16, c.kv_len, rows, c.n_mask_heads, c.n_mask_streams);
+  }
+  node_ = ggml_flash_attn_ext(context_, q_, k_, v_, mask_, 1.0F / std::sqrt(static_cast<float>(c.head_dim)), c.max_bias,
+                              c.softcap);
+  if (c.sinks) ggml_flash_attn_ext_add_sinks(node_, ggml_new_tensor_1d(context_, GGML_TYPE_F32, c.n_heads));
+  graph_ = ggml_new_graph(context_);
+  ggml_build_forward_expand(graph_, node_);
+  buffer_ = ggml_backend_alloc_ctx_tensors_from_buft(context_, ggml_backend_cpu_buffer_type());
+  if (buffer_ == nullptr) throw std::runtime_error("no memory for " + c.print());
+  ggml_backend_buffer_clear(buffer_, 0xFF);  // NaN in every type, so that gaps between rows are noticed
+  fill();
+}
+
+AttentionGraph::~AttentionGraph() {
+  ggml_backend_buffer_free(buffer_);
+  ggml_free(context_);
+}
+
+/// [dim, len, n_heads, n_streams], stored in one of three ways.
+ggml_tensor* AttentionGraph::new_input(ggml_type type, Pos dim, Pos len, Pos n_heads, Layout4 layout) {
+  if (layout == Layout4::kContiguous) return ggml_new_tensor_4d(context_, type, dim, len, n_heads, case_.n_streams);
+  const Pos gap = layout == Layout4::kPaddedCache ? ggml_blck_size(type) * 2 : 0;
+  const Pos room = layout == Layout4::kPaddedCache ? len + 3 : len;
+  ggml_tensor* cache = ggml_new_tensor_3d(context_, type, n_heads * dim + gap, room, case_.n_streams);
+  ggml_tensor* view = ggml_view_4d(context_, cache, dim, n_heads, len, case_.n_streams, ggml_row_size(type, dim),
+                                   cache->nb[1], cache->nb[2], ggml_row_size(type, gap));
+  return ggml_permute(context_, view, 0, 2, 1, 3);
+}
+
+void AttentionGraph::fill() {
+  Random random(case_.seed + 1);
+  for (ggml_tensor* tensor : {q_, k_, v_}) {
+    std::vector<float> values(static_cast<std::size_t>(tensor->ne[0]));
+    for (Pos stream = 0; stream < tensor->ne[3]; ++stream) {
+      for (Pos head = 0; head < tensor->ne[2]; ++head) {
+        for (Pos i = 0; i < tensor->ne[1]; ++i) {
+          for (float& x : values) x = case_.gain * random.normal();
+          auto* row = const_cast<std::byte*>(at(*tensor, i, head, stream));
+          ggml_quantize_chunk(tensor->type, values.data(), row, 0, 1, tensor->ne[0], nullptr);
+        }
+      }
+    }
+  }
+  if (case_.sinks) std::memset(node_->src[4]->data, 0, ggml_nbytes(node_->src[4]));
+  if (mask_ == nullptr) return;
+  for (Pos stream = 0; stream < mask_->ne[3]; ++stream) {
+    for (Pos head = 0; head < mask_->ne[2]; ++head) {
+      for (Pos i = 0; i < case_.q_len; ++i) {
+        const bool row_hidden = random.one_in(9);
+        auto* row = reinterpret_cast<std::uint16_t*>(const_cast<std::byte*>(at(*mask_, i, head, stream)));
+        for (Pos j = 0; j < case_.kv_len; ++j) row[j] = encode_f16(mask_value(case_, random, i, j, row_hidden));
+      }
+    }
+  }
+}
+
+std::vector<float> AttentionGraph::run(ggml_backend_t backend) {
+  std::memset(node_->data, 0xFF, ggml_nbytes(node_));
+  if (ggml_backend_graph_compute(backend, graph_) != GGML_STATUS_SUCCESS)
+    throw std::runtime_error("failed: " + case_.print());
+  std::vector<float> out(static_cast<std::size_t>(ggml_nelements(node_)));
+  std::memcpy(out.data(), node_->data, ggml_nbytes(node_));
+  return out;
+}
+
+oracle::Inputs AttentionGraph::inputs(Pos stream, Pos head) const {
+  oracle::Inputs in;
+  in.q_len = case_.q_len;
+  in.kv_len = case_.kv_len;
+  in.n_heads = case_.n_heads;
+  in.n_kv_heads = case_.n_kv_heads;
+  in.head_dim = case_.head_dim;
+  in.scale = 1.0F / std::sqrt(static_cast<float>(case_.head_dim));
+  const auto gather = [&](const ggml_tensor& t, std::vector<float>& out) {
+    for (Pos i = 0; i < t.ne[1]; ++i) {
+      for (Pos h = 0; h < t.ne[2]; ++h) {
+        const std::vector<float> row = decode_row(t.type, at(t, i, h, stream), t.ne[0]);
+        out.insert(out.end(), row.begin(), row.end());
+      }
+    }
+  };
+  gather(*q_, in.q);
+  gather(*k_, in.k);
+  gather(*v_, in.v);
+  for (Pos h = 0; h < case_.n_heads; ++h) in.kv_head.push_back(static_cast<int>(h * case_.n_kv_heads / case_.n_heads));
+  if (mask_ == nullptr) return in;
+  for (Pos i = 0; i < case_.q_len; ++i) {
+    const std::vector<float> row =
+        decode_row(GGML_TYPE_F16, at(*mask_, i, head % mask_->ne[2], stream % mask_->ne[3]), case_.kv_len);
+    in.bias.insert(in.bias.end(), row.begin(), row.end());
+  }
+  return in;
+}
+
+ggml_backend_t cpu_backend(int n_threads) {
+  static const ggml_backend_t backend = [] {
+    if (ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU) == nullptr) ggml_backend_load_all();
+    return ggml_backend_init_by_type(GGML_BACKEND_DEVICE_TYPE_CPU, nullptr);
+  }();
+  set_n_threads(backend, n_threads);
+  return backend;
+}
+
+ggml_backend_t our_backend(const std::string& spec, int n_threads) {
+  cpu_backend(n_threads);  // ours asks for it
+  llama::use_plan(std::make_shared<const Plan>(Plan::from_spec(spec)));
+  static const ggml_backend_t backend = ggml_backend_init_by_name("Saccade", nullptr);
+  set_n_threads(backend, n_threads);
+  return backend;
+}
+
+}  // namespace saccade::testing

@@ -1,0 +1,149 @@
+// What the backend does with plans, masks and threads, one call at a time.
+
+#include "plugins/llama/backend.h"
+
+#include <gtest/gtest.h>
+
+#include "ggml-backend.h"
+#include "tests/plugin/attention_case.h"
+#include "tests/tolerance.h"
+
+namespace saccade::testing {
+namespace {
+
+AttentionCase causal(Pos p0, Pos q_len) {
+  AttentionCase c;
+  c.seed = 5;
+  c.n_heads = 4;
+  c.n_kv_heads = 2;
+  c.p0 = p0;
+  c.q_len = q_len;
+  c.kv_len = p0 + q_len + 40;
+  c.mask = MaskKind::kPaddedCausal;
+  return c;
+}
+
+/// Every row of `o` must be attention over what `visible` admits.
+template <class Visible>
+void check(const AttentionCase& c, const AttentionGraph& graph, const std::vector<float>& o, const Visible& visible) {
+  const oracle::Inputs in = [&] {
+    oracle::Inputs inputs = graph.inputs(0, 0);
+    inputs.q_begin = c.p0;
+    return inputs;
+  }();
+  for (Pos i = 0; i < c.q_len; ++i) {
+    for (Pos head = 0; head < c.n_heads; ++head) {
+      const Expected row = expect_row(in, i, head, visible, [](auto score) { return score; });
+      const auto first = static_cast<std::size_t>((i * c.n_heads + head) * c.head_dim);
+      EXPECT_TRUE(judge(row, std::span(o).subspan(first, static_cast<std::size_t>(c.head_dim)), nullptr, c.seed));
+    }
+  }
+}
+
+constexpr auto kAll = [](Pos, Pos) { return true; };
+
+class Backend : public ::testing::Test {
+ protected:
+  void SetUp() override { llama::reset_record(); }
+};
+
+TEST_F(Backend, IsAnAcceleratorOnHostMemory) {
+  const auto device = ggml_backend_get_device(our_backend("dense", 1));
+  EXPECT_EQ(ggml_backend_dev_type(device), GGML_BACKEND_DEVICE_TYPE_ACCEL);
+  EXPECT_EQ(ggml_backend_dev_buffer_type(device), ggml_backend_cpu_buffer_type());
+  EXPECT_TRUE(ggml_backend_dev_supports_buft(device, ggml_backend_cpu_buffer_type()));
+}
+
+TEST_F(Backend, RunsThePlanWhereTheMaskIsCausal) {
+  const AttentionCase c = causal(100, 20);
+  AttentionGraph graph(c);
+  const std::vector<float> o = graph.run(our_backend("window(30)+sink(2)", 2));
+  check(c, graph, o, [](Pos q, Pos k) { return k < 2 || (k <= q && k > q - 30); });
+  const llama::Record record = llama::record();
+  EXPECT_EQ(record.calls, 1);
+  EXPECT_EQ(record.calls_not_causal, 0);
+  EXPECT_EQ(record.pairs_visited, 20 * 32 * c.n_heads);
+  EXPECT_EQ(record.pairs_dense, (101 + 120) * 20 / 2 * c.n_heads);
+  EXPECT_GT(record.attention_ns, 0);
+}
+
+TEST_F(Backend, EachHeadHasItsOwnRow) {
+  const AttentionCase c = causal(60, 9);
+  AttentionGraph graph(c);
+  ggml_backend_t ours = our_backend("dense", 2);
+  const std::vector<float> dense = graph.run(ours);
+  llama::use_plan(std::make_shared<const Plan>(Plan::from_json(
+      R"json({"default": {"attn": "dense"}, "rows": [{"layers": "3", "heads": "1-2", "attn": "window(7)"}]})json")));
+  ggml_set_name(graph.node()->src[0], "Qcur-3 (view) (permuted)");
+  const std::vector<float> mixed = graph.run(ours);
+  ggml_set_name(graph.node()->src[0], "Qcur-4 (view) (permuted)");
+  EXPECT_EQ(graph.run(ours), dense);
+  for (Pos head = 0; head < c.n_heads; ++head) {
+    const auto first = static_cast<std::size_t>(head * c.head_dim);
+    const bool same = std::equal(dense.begin() + first, dense.begin() + first + c.head_dim, mixed.begin() + first);
+    EXPECT_EQ(same, head == 0 || head == 3) << head;
+  }
+}
+
+TEST_F(Backend, AnotherMaskRunsDenseAndIsCounted) {
+  for (const MaskKind mask : {MaskKind::kSlidingWindow, MaskKind::kTwoSequences, MaskKind::kNone, MaskKind::kBias}) {
+    AttentionCase c = causal(100, 20);
+    c.mask = mask;
+    AttentionGraph graph(c);
+    llama::reset_record();
+    check(c, graph, graph.run(our_backend("window(3)", 2)), kAll);  // the mask hides what it hides
+    EXPECT_EQ(llama::record().calls_not_causal, 1);
+    EXPECT_EQ(llama::record().pairs_visited, llama::record().pairs_dense);
+  }
+}
+
+TEST_F(Backend, OneQueryAfterDisorderRunsDense) {
+  AttentionCase c = causal(63, 1);
+  c.kv_len = 64;
+  AttentionGraph graph(c);
+  ggml_backend_t ours = our_backend("window(3)", 2);
+  auto* mask = static_cast<std::uint16_t*>(graph.node()->src[3]->data);
+  mask[10] = 0xfc00;  // somebody freed slot 10
+  graph.run(ours);
+  mask[10] = 0;  // and filled it again, so that its key is now the newest
+  check(c, graph, graph.run(ours), kAll);
+  EXPECT_EQ(llama::record().calls_not_causal, 2);
+}
+
+TEST_F(Backend, WithoutAPlanNothingIsClaimed) {
+  AttentionGraph graph(causal(0, 4));
+  ggml_backend_t ours = our_backend("dense", 1);
+  EXPECT_TRUE(ggml_backend_supports_op(ours, graph.node()));
+  EXPECT_TRUE(ggml_backend_supports_op(ours, graph.node()->src[0]));
+  llama::use_plan(nullptr);
+  EXPECT_FALSE(ggml_backend_supports_op(ours, graph.node()));
+  EXPECT_FALSE(ggml_backend_supports_op(ours, graph.node()->src[0]));
+}
+
+TEST_F(Backend, ThreadsDoNotChangeWhatIsComputed) {
+  const AttentionCase c = causal(700, 33);
+  AttentionGraph graph(c);
+  for (const int n_threads : {1, 2, 3, 8}) check(c, graph, graph.run(our_backend("dense", n_threads)), kAll);
+  EXPECT_EQ(graph.run(our_backend("dense", 2)), graph.run(our_backend("dense", 2)));
+}
+
+TEST_F(Backend, OtherOperationsAreDeclined) {
+  ggml_context* context = ggml_init({ggml_tensor_overhead() * 8, nullptr, true});
+  ggml_tensor* a = ggml_new_tensor_2d(context, GGML_TYPE_F32, 8, 8);
+  EXPECT_FALSE(ggml_backend_supports_op(our_backend("dense", 1), ggml_mul_mat(context, a, a)));
+  EXPECT_FALSE(ggml_backend_supports_op(our_backend("dense", 1), ggml_soft_max(context, a)));
+  EXPECT_TRUE(ggml_backend_supports_op(our_backend("dense", 1), ggml_transpose(context, a)));
+  ggml_free(context);
+}
+
+TEST_F(Backend, HeadSizesOutsideTheRangeAreDeclined) {
+  for (const Pos head_dim : {8, 24, 36, 100, 264, 512}) {
+    AttentionCase c = causal(0, 4);
+    c.head_dim = c.head_dim_v = head_dim;
+    AttentionGraph graph(c);
+    EXPECT_FALSE(ggml_backend_supports_op(our_backend("dense", 1), graph.node())) << head_dim;
+  }
+}
+
+}  // namespace
+}  // namespace saccade::testing

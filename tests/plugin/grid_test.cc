@@ -1,0 +1,95 @@
+// FLASH_ATTN_EXT in our backend and in ggml's CPU backend over a generated grid, both against fp64. Ours must keep the
+// rule of tests/tolerance.h; ggml's error is printed beside it.
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdio>
+
+#include "ggml-backend.h"
+#include "tests/plugin/attention_case.h"
+#include "tests/support/random.h"
+#include "tests/tolerance.h"
+
+namespace saccade::testing {
+namespace {
+
+constexpr std::uint64_t kShards = 12, kCasesPerShard = 100;
+
+struct ErrorSum {
+  double largest = 0.0, sum = 0.0;
+  std::int64_t n = 0;
+  void add(double error) {
+    largest = std::max(largest, error);
+    sum += error;
+    ++n;
+  }
+  double mean() const { return n > 0 ? sum / static_cast<double>(n) : 0.0; }
+};
+
+struct Tally {
+  int ours = 0, declined = 0;
+  ErrorSum our_error, ggml_error;
+};
+
+struct SoftCap {
+  float c;
+  template <class T>
+  T operator()(T score) const {
+    return c > 0.0F ? T{c} * std::tanh(score / T{c}) : score;
+  }
+};
+
+void check_row(const AttentionCase& c, const oracle::Inputs& in, Pos stream, Pos i, Pos head,
+               const std::vector<float>& ours, const std::vector<float>& ggmls, Tally& tally) {
+  const auto visible = [](Pos, Pos) { return true; };  // the bias hides
+  const Expected row = expect_row(in, i, head, visible, SoftCap{c.softcap});
+  const std::size_t first = static_cast<std::size_t>(((stream * c.q_len + i) * c.n_heads + head) * c.head_dim);
+  const auto size = static_cast<std::size_t>(c.head_dim);
+  EXPECT_TRUE(judge(row, std::span(ours).subspan(first, size), nullptr, c.seed)) << c.print() << ", stream " << stream;
+  for (std::size_t d = 0; d < size; ++d) {
+    tally.our_error.add(std::fabs(ours[first + d] - row.exact.o[d]));
+    tally.ggml_error.add(std::fabs(ggmls[first + d] - row.exact.o[d]));
+  }
+}
+
+void check_case(const AttentionCase& c, Tally& tally) {
+  AttentionGraph graph(c);
+  Random random(c.seed + 2);
+  const int n_threads = static_cast<int>(random.between(1, 3));
+  ggml_backend_t ours = our_backend("dense", n_threads);
+  ASSERT_EQ(ggml_backend_supports_op(ours, graph.node()), c.is_ours()) << c.print();
+  if (!c.is_ours()) {
+    ++tally.declined;
+    return;
+  }
+  ++tally.ours;
+  const std::vector<float> our_o = graph.run(ours);
+  const std::vector<float> ggml_o = graph.run(cpu_backend(n_threads));
+  for (const float x : our_o) ASSERT_TRUE(std::isfinite(x)) << c.print();
+  for (Pos stream = 0; stream < c.n_streams; ++stream) {
+    const Pos n_rows = std::min<Pos>(6, c.q_len * c.n_heads);
+    for (Pos n = 0; n < n_rows; ++n) {  // the corners, and what lies between them by chance
+      const Pos i = n == 0 ? 0 : n == 1 ? c.q_len - 1 : random.between(0, c.q_len - 1);
+      const Pos head = n == 0 ? 0 : n == 1 ? c.n_heads - 1 : random.between(0, c.n_heads - 1);
+      check_row(c, graph.inputs(stream, head), stream, i, head, our_o, ggml_o, tally);
+    }
+  }
+}
+
+class Grid : public ::testing::TestWithParam<std::uint64_t> {};
+
+TEST_P(Grid, AgreesWithFp64) {
+  Tally tally;
+  for (std::uint64_t n = 0; n < kCasesPerShard; ++n) check_case(draw_case(GetParam() * kCasesPerShard + n), tally);
+  EXPECT_EQ(tally.ours + tally.declined, static_cast<int>(kCasesPerShard));
+  EXPECT_GT(tally.declined, 0);
+  std::printf("ran %d, declined %d; |o - fp64| largest, mean: ours %.2e, %.2e; ggml %.2e, %.2e\n", tally.ours,
+              tally.declined, tally.our_error.largest, tally.our_error.mean(), tally.ggml_error.largest,
+              tally.ggml_error.mean());
+}
+
+INSTANTIATE_TEST_SUITE_P(Shard, Grid, ::testing::Range<std::uint64_t>(0, kShards));
+
+}  // namespace
+}  // namespace saccade::testing

@@ -1,0 +1,112 @@
+// libggml-saccade.so as an unmodified program meets it: loaded by ggml, steered by SACCADE_PLAN, given attention by
+// ggml's scheduler. This program links ggml and nothing of ours.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "ggml-alloc.h"
+#include "ggml-backend.h"
+#include "ggml.h"
+
+namespace {
+
+std::string logged;
+
+class Module : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU) == nullptr) ggml_backend_load_all();
+    logged.clear();
+    ggml_log_set([](ggml_log_level, const char* text, void*) { logged += text; }, nullptr);
+  }
+  void TearDown() override {
+    if (reg_ != nullptr) ggml_backend_unload(reg_);
+  }
+
+  ggml_backend_reg_t load(const char* plan) {
+    plan ? setenv("SACCADE_PLAN", plan, 1) : unsetenv("SACCADE_PLAN");
+    return reg_ = ggml_backend_load(SACCADE_MODULE);
+  }
+
+  ggml_backend_reg_t reg_ = nullptr;
+};
+
+/// Attention over 64 slots for one query that sees them all, scheduled as llama.cpp does. Keys are equal and the value
+/// of slot j is j, so that o is the mean of the slots that were looked at. Returns it, and the device that computed it.
+std::pair<float, std::string> scheduled_attention() {
+  ggml_context* context = ggml_init({ggml_tensor_overhead() * 16 + ggml_graph_overhead(), nullptr, true});
+  constexpr int kDim = 64, kKeys = 64;
+  ggml_tensor* q = ggml_new_tensor_3d(context, GGML_TYPE_F32, kDim, 2, 1);
+  ggml_tensor* k = ggml_new_tensor_3d(context, GGML_TYPE_F16, kDim, kKeys, 1);
+  ggml_tensor* v = ggml_new_tensor_3d(context, GGML_TYPE_F16, kDim, kKeys, 1);
+  ggml_tensor* mask = ggml_new_tensor_2d(context, GGML_TYPE_F16, kKeys, 2);
+  for (ggml_tensor* input : {q, k, v, mask}) ggml_set_input(input);
+  ggml_tensor* o = ggml_flash_attn_ext(context, q, k, v, mask, 0.125F, 0.0F, 0.0F);
+  ggml_set_output(o);
+  ggml_cgraph* graph = ggml_new_graph(context);
+  ggml_build_forward_expand(graph, o);
+
+  std::vector<ggml_backend_t> backends;
+  for (const char* name : {"Saccade", "CPU"}) {
+    if (ggml_backend_t backend = ggml_backend_init_by_name(name, nullptr)) backends.push_back(backend);
+  }
+  ggml_backend_sched_t sched =
+      ggml_backend_sched_new(backends.data(), nullptr, static_cast<int>(backends.size()), 64, false, true);
+  ggml_backend_sched_alloc_graph(sched, graph);
+  ggml_backend_tensor_memset(q, 0, 0, ggml_nbytes(q));
+  ggml_backend_tensor_memset(k, 0, 0, ggml_nbytes(k));
+  std::vector<ggml_fp16_t> values(kDim * kKeys), hidden(2 * kKeys, ggml_fp32_to_fp16(0.0F));
+  for (int j = 0; j < kKeys; ++j)
+    std::fill_n(values.begin() + j * kDim, kDim, ggml_fp32_to_fp16(static_cast<float>(j)));
+  hidden[kKeys - 1] = ggml_fp32_to_fp16(-INFINITY);  // the first of two queries does not see the last slot
+  ggml_backend_tensor_set(v, values.data(), 0, ggml_nbytes(v));
+  ggml_backend_tensor_set(mask, hidden.data(), 0, ggml_nbytes(mask));
+  const std::string device = ggml_backend_name(ggml_backend_sched_get_tensor_backend(sched, o));
+  EXPECT_EQ(ggml_backend_sched_graph_compute(sched, graph), GGML_STATUS_SUCCESS);
+  float mean = NAN;
+  ggml_backend_tensor_get(o, &mean, kDim * sizeof(float), sizeof mean);  // the second query
+  ggml_backend_sched_free(sched);
+  for (ggml_backend_t backend : backends) ggml_backend_free(backend);
+  ggml_free(context);
+  return {mean, device};
+}
+
+TEST_F(Module, RunsDenseWithoutAPlan) {
+  ASSERT_NE(load(nullptr), nullptr) << logged;
+  EXPECT_NE(logged.find("attention by plan dense"), std::string::npos);
+  const auto [mean, device] = scheduled_attention();
+  EXPECT_EQ(device, "Saccade");
+  EXPECT_FLOAT_EQ(mean, 31.5F);
+  EXPECT_NE(logged.find("saccade: 1 attention nodes ran here"), std::string::npos) << logged;
+}
+
+TEST_F(Module, RunsThePlanOfTheEnvironment) {
+  ASSERT_NE(load("window(4)"), nullptr) << logged;
+  const auto [mean, device] = scheduled_attention();
+  EXPECT_EQ(device, "Saccade");
+  EXPECT_FLOAT_EQ(mean, 61.5F);
+}
+
+TEST_F(Module, APlanItCannotReadLeavesTheProgramToGgml) {
+  EXPECT_EQ(load("windw(4)"), nullptr);
+  EXPECT_NE(logged.find("saccade: not used: "), std::string::npos) << logged;
+  EXPECT_NE(logged.find("window"), std::string::npos) << logged;
+  const auto [mean, device] = scheduled_attention();
+  EXPECT_EQ(device, "CPU");
+  EXPECT_FLOAT_EQ(mean, 31.5F);
+}
+
+TEST_F(Module, LoadingItTwiceIsLoadingItOnce) {
+  const ggml_backend_reg_t first = load(nullptr);
+  ASSERT_NE(first, nullptr);
+  const std::size_t n = ggml_backend_dev_count();
+  EXPECT_EQ(load(nullptr), first);
+  EXPECT_EQ(ggml_backend_dev_count(), n);
+}
+
+}  // namespace

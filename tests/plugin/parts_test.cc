@@ -1,0 +1,123 @@
+// The small parts of the plug-in: layer names, slot order, threads, and when it declines to be loaded.
+
+#include <gtest/gtest.h>
+
+#include <cstdarg>
+#include <cstdio>
+#include <cstring>
+
+#include "plugins/llama/layer.h"
+#include "plugins/llama/plugin.h"
+#include "plugins/llama/slot_order.h"
+#include "plugins/llama/team.h"
+#include "tests/plugin/attention_case.h"
+
+namespace saccade::llama {
+namespace {
+
+int layer_named(const char* node, const char* q, const char* k) {
+  ggml_tensor tensors[3] = {};
+  ggml_set_name(&tensors[0], node);
+  ggml_set_name(&tensors[1], q);
+  ggml_set_name(&tensors[2], k);
+  tensors[0].src[0] = &tensors[1];
+  tensors[0].src[1] = &tensors[2];
+  return layer_of(tensors[0]);
+}
+
+TEST(Layer, IsReadFromTheNames) {
+  EXPECT_EQ(layer_named("__fattn__-7", "", ""), 7);
+  EXPECT_EQ(layer_named("node_24", "Qcur-12 (view) (permuted)", "cache_k_l3 (view)"), 12);
+  EXPECT_EQ(layer_named("node_24", "node_20 (view) (permuted)", "cache_k_l31 (view) (permuted)"), 31);
+  EXPECT_EQ(layer_named("node_24", "node_20 (view)", "node_22 (view)"), -1);
+  EXPECT_EQ(layer_named("", "", ""), -1);
+  EXPECT_EQ(layer_named("a-", "b-1x", "cache_k_l"), -1);
+  EXPECT_EQ(layer_named("a-99999999999", "", ""), -1);
+}
+
+TEST(SlotOrder, IsKnownFromTheStartOfASequence) {
+  SlotOrder order;
+  const int a = 0, b = 0;
+  EXPECT_TRUE(order.holds(&a, 0, 512));
+  EXPECT_TRUE(order.holds(&a, 512, 1));
+  EXPECT_TRUE(order.holds(&a, 100, 1));   // rolled back
+  EXPECT_FALSE(order.holds(&a, 200, 1));  // somebody filled 101 to 199
+  EXPECT_FALSE(order.holds(&b, 100, 1));  // never seen
+  EXPECT_TRUE(order.holds(&b, 100, 2));   // a restored session goes on
+  EXPECT_TRUE(order.holds(&b, 102, 1));
+}
+
+TEST(SlotOrder, IsLostWithAMaskThatIsNoCausalRun) {
+  SlotOrder order;
+  const int a = 0;
+  EXPECT_TRUE(order.holds(&a, 0, 100));
+  order.lose(&a);
+  EXPECT_FALSE(order.holds(&a, 100, 1));
+  EXPECT_FALSE(order.holds(&a, 100, 8));
+  EXPECT_TRUE(order.holds(&a, 0, 1));
+  EXPECT_TRUE(order.holds(&a, 1, 1));
+}
+
+TEST(GuestTeam, RunsEachWorkerOnce) {
+  saccade::testing::cpu_backend(2);
+  for (const int n_threads : {1, 2, 5}) {
+    const auto team = make_guest_team(find_ggml(), n_threads);
+    ASSERT_EQ(team->size(), n_threads);
+    for (int round = 0; round < 100; ++round) {
+      std::vector<std::atomic<int>> runs(static_cast<std::size_t>(n_threads));
+      team->run([&](int worker) { ++runs[static_cast<std::size_t>(worker)]; });
+      for (const auto& n : runs) EXPECT_EQ(n, 1);
+    }
+  }
+}
+
+std::string logged;
+
+void keep_log(ggml_log_level, const char* format, ...) {
+  char line[512];
+  va_list arguments;
+  va_start(arguments, format);
+  std::vsnprintf(line, sizeof line, format, arguments);
+  va_end(arguments);
+  logged += line;
+}
+
+Ggml this_ggml() {
+  saccade::testing::cpu_backend(1);
+  Ggml ggml = find_ggml();
+  ggml.log = keep_log;
+  logged.clear();
+  return ggml;
+}
+
+TEST(Plugin, DeclinesAGgmlItDoesNotKnow) {
+  Ggml ggml = this_ggml();
+  ggml.version = [] { return "0.99.0"; };
+  EXPECT_EQ(open_plugin(ggml, nullptr), nullptr);
+  EXPECT_EQ(logged,
+            std::string("saccade: not used: built for ggml ") + known_ggml_version() + ", this is ggml 0.99.0\n");
+}
+
+TEST(Plugin, DeclinesAGgmlThatLacksEverything) {
+  EXPECT_EQ(open_plugin(Ggml{}, nullptr), nullptr);
+  Ggml ggml = this_ggml();
+  ggml.graph_node = nullptr;
+  EXPECT_EQ(open_plugin(ggml, nullptr), nullptr);
+  EXPECT_NE(logged.find("lacks functions"), std::string::npos);
+}
+
+TEST(Plugin, DeclinesAPlanItCannotRead) {
+  for (const char* plan : {"windw(5)", "window(1024", "", "window(-1)"}) {
+    EXPECT_EQ(open_plugin(this_ggml(), plan), nullptr) << plan;
+    EXPECT_EQ(logged.find("saccade: not used: "), 0U) << logged;
+    EXPECT_EQ(std::count(logged.begin(), logged.end(), '\n'), 1) << logged;
+  }
+}
+
+TEST(Plugin, TakesAPlanItCanRead) {
+  EXPECT_NE(open_plugin(this_ggml(), "window(16)+sink(4)"), nullptr);
+  EXPECT_EQ(logged, "saccade: attention by plan window(16)+sink(4)\n");
+}
+
+}  // namespace
+}  // namespace saccade::llama

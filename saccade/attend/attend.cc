@@ -124,6 +124,10 @@ void check(const AttendCall& call) {
         fail("kv_head entries must be in [0, n_kv_heads), got " + std::to_string(kv_head));
     }
   }
+  if (call.q_begin < 0) fail("q_begin must be >= 0, got " + std::to_string(call.q_begin));
+  if (call.bias.data && call.bias.dtype != DType::f32 && call.bias.dtype != DType::f16) {
+    fail("bias must be f32 or f16, got " + std::string(name_of(call.bias.dtype)));
+  }
   if (!std::isfinite(call.scale) || !(call.softcap >= 0) || !std::isfinite(call.softcap)) {
     fail("scale must be finite and softcap finite and >= 0");
   }

@@ -25,7 +25,6 @@ namespace few {
 
 using V8 = hn::Vec<F8>;
 inline constexpr float kNegInf = -std::numeric_limits<float>::infinity();
-inline constexpr float kLog2e = 1.4426950408889634F;
 
 /// {sum a, sum b, sum c, sum d}
 HWY_INLINE hn::Vec<hn::FixedTag<float, 4>> sums_of_four(V8 a, V8 b, V8 c, V8 d4) {
@@ -172,17 +171,12 @@ void score(const FewRows& rows, const RawBlock& block, float* HWY_RESTRICT four,
 HWY_INLINE float weigh_row(int n_keys, const std::uint32_t* visible, const float* bias, ScoreRule rule,
                            float* HWY_RESTRICT scores, float& row_max, float& row_sum) {
   const F8 d;
+  const Shaper<F8> shaper(d, rule, bias != nullptr);
   float top = kNegInf;
   const int padded = (n_keys + kStep - 1) / kStep * kStep;
   for (int key = 0; key < padded; key += kStep) {
-    V8 s = hn::Load(d, scores + key);
-    if (rule.softcap > 0) {
-      s = hn::Mul(hn::Set(d, rule.softcap), tanh(d, hn::Mul(s, hn::Set(d, rule.scale / rule.softcap))));
-    } else {
-      s = hn::Mul(s, hn::Set(d, rule.scale));
-    }
-    if (bias) s = hn::Add(s, hn::Load(d, bias + key));
-    hn::Store(hn::Mul(s, hn::Set(d, kLog2e)), d, scores + key);
+    const V8 s = hn::Load(d, scores + key);
+    hn::Store(bias ? shaper(d, s, hn::Load(d, bias + key)) : shaper(d, s), d, scores + key);
   }
   for (int key = n_keys; key < padded; ++key) scores[key] = kNegInf;
   if (visible) {
@@ -191,12 +185,13 @@ HWY_INLINE float weigh_row(int n_keys, const std::uint32_t* visible, const float
     }
   }
   for (int key = 0; key < n_keys; ++key) top = scores[key] > top ? scores[key] : top;
+  const V8 factor = hn::Set(d, shaper.factor());
   const float old = row_max;
-  row_max = std::max(old, top);
+  row_max = std::max(old, top * shaper.factor());
   const float base = row_max == kNegInf ? 0.0F : row_max;
   V8 sum = hn::Zero(d);
   for (int key = 0; key < padded; key += kStep) {
-    const V8 weight = exp2_nonpositive(d, hn::Sub(hn::Load(d, scores + key), hn::Set(d, base)));
+    const V8 weight = exp2_nonpositive(d, hn::MulSub(hn::Load(d, scores + key), factor, hn::Set(d, base)));
     hn::Store(weight, d, scores + key);
     sum = hn::Add(sum, weight);
   }

@@ -27,8 +27,21 @@ HWY_INLINE hn::Vec<F8> load(const std::byte* row, int at) {
   if constexpr (kType == DType::f32) {
     return hn::LoadU(d, reinterpret_cast<const float*>(row) + at);
   } else if constexpr (kType == DType::f16) {
+#if HWY_TARGET <= HWY_AVX2
     const hn::Rebind<hwy::float16_t, F8> dh;
     return hn::PromoteTo(d, hn::LoadU(dh, reinterpret_cast<const hwy::float16_t*>(row) + at));
+#else
+    // Without an instruction for it Highway's conversion makes numbers of inf and NaN; this one does not.
+    const hn::Rebind<std::uint16_t, F8> du16;
+    const hn::RebindToUnsigned<F8> du;
+    const auto half = hn::PromoteTo(du, hn::LoadU(du16, reinterpret_cast<const std::uint16_t*>(row) + at));
+    const auto sign = hn::ShiftLeft<16>(hn::And(half, hn::Set(du, 0x8000U)));
+    const auto magnitude = hn::And(half, hn::Set(du, 0x7fffU));
+    const auto number = hn::Mul(hn::BitCast(d, hn::ShiftLeft<13>(magnitude)), hn::Set(d, 0x1p112F));
+    const auto not_finite = hn::Gt(magnitude, hn::Set(du, 0x7bffU));
+    const auto top = hn::IfThenElseZero(not_finite, hn::Set(du, 0x7f800000U));
+    return hn::BitCast(d, hn::Or(hn::Or(hn::BitCast(du, number), top), sign));
+#endif
   } else if constexpr (kType == DType::bf16) {
     const hn::Rebind<std::uint16_t, F8> du16;
     const hn::RebindToUnsigned<F8> du32;

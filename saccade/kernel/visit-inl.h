@@ -27,7 +27,6 @@ inline constexpr int kLanes = static_cast<int>(HWY_MAX_BYTES / 4 < 16 ? HWY_MAX_
 // Accumulators of a register tile: kHigh x 3 vectors, beside 3 operands and a broadcast.
 inline constexpr int kHigh = HWY_TARGET <= HWY_AVX3 ? 8 : 4;
 inline constexpr float kNegInf = -std::numeric_limits<float>::infinity();
-inline constexpr float kLog2e = 1.4426950408889634F;
 
 /// scores[high keys][wide vectors] = k . q, and the running maximum of each column.
 template <int kKeys, int kWide>
@@ -93,25 +92,21 @@ HWY_INLINE void mix_dims(const float* HWY_RESTRICT weights, const float* HWY_RES
   }
 }
 
-/// Scores to their final value in units of log2, hidden keys to -inf, and the maximum of each column anew. The slow
-/// way round: only for ragged edges, caps and biases.
+/// Dots to shaped scores, hidden keys to -inf, and the maximum of each column anew. The slow way round: only for ragged
+/// edges, caps and biases.
 template <int kWide>
-HWY_INLINE void shape_scores(const TileMask& mask, ScoreRule rule, int n_keys, int column, float* HWY_RESTRICT scores,
-                             V (&top)[kWide]) {
+HWY_INLINE void shape_scores(const TileMask& mask, const Shaper<F>& shaper, int n_keys, int column,
+                             float* HWY_RESTRICT scores, V (&top)[kWide]) {
   const F d;
   const hn::RebindToUnsigned<F> du;
-  const V scale = hn::Set(d, rule.softcap > 0 ? rule.scale / rule.softcap : rule.scale);
-  const V cap = hn::Set(d, rule.softcap);
   for (int n = 0; n < kWide; ++n) top[n] = hn::Set(d, kNegInf);
   for (int key = 0; key < n_keys; ++key) {
     const auto bit = hn::Set(du, 1U << (key % 32));
     for (int n = 0; n < kWide; ++n) {
       float* at = scores + key * kTileRows + n * kLanes;
-      V s = hn::Mul(hn::Load(d, at), scale);
-      if (rule.softcap > 0) s = hn::Mul(cap, tanh(d, s));
       const int lane = column + n * kLanes;
-      if (mask.bias) s = hn::Add(s, hn::Load(d, mask.bias + key * kTileRows + lane));
-      s = hn::Mul(s, hn::Set(d, kLog2e));
+      V s = hn::Load(d, at);
+      s = mask.bias ? shaper(d, s, hn::Load(d, mask.bias + key * kTileRows + lane)) : shaper(d, s);
       if (mask.visible) {
         const auto words = hn::Load(du, mask.visible + key / 32 * kTileRows + lane);
         s = hn::IfThenElse(hn::RebindMask(d, hn::TestBit(words, bit)), s, hn::Set(d, kNegInf));
@@ -176,11 +171,9 @@ HWY_NOINLINE void visit_columns(const Tile& tile, const KeyBlock& block, const T
     dot_keys<1, kWide>(tile.q + column, block.k + key * block.head_dim, block.head_dim, scores + key * kTileRows, top);
   }
 
-  float c = rule.scale * kLog2e;
-  if (mask.visible || mask.bias || rule.softcap > 0 || rule.scale == 0) {
-    shape_scores<kWide>(mask, rule, block.n_keys, column, scores, top);
-    c = 1.0F;
-  }
+  const Shaper<F> shaper(d, rule, mask.bias != nullptr);
+  if (mask.visible || !shaper.plain()) shape_scores<kWide>(mask, shaper, block.n_keys, column, scores, top);
+  const float c = shaper.factor();
   V row_max[kWide];
   V alpha[kWide];
   HWY_ALIGN float alphas[kTileRows];

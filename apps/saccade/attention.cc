@@ -1,0 +1,47 @@
+#include "apps/saccade/attention.h"
+
+#include <fmt/format.h>
+
+#include "apps/saccade/text_file.h"
+#include "saccade/base/error.h"
+#include "saccade/plan/spec.h"
+
+namespace saccade::app {
+namespace {
+
+Attention peer(const std::string& typed, const Spec& spec) {
+  Attention attention{.typed = typed, .canonical = "ggml", .plan = nullptr, .flash = true};
+  if (spec.args.size() > 1) fail_user(fmt::format("ggml: it takes one parameter, fa, got {}", spec.args.size()));
+  for (const auto& [name, value] : spec.args) {
+    if (!name.empty() && name != "fa") fail_user(fmt::format("ggml: unknown parameter '{}'; did you mean 'fa'?", name));
+    if (value != "on" && value != "off") fail_user(fmt::format("ggml: fa must be on or off, got '{}'", value));
+    attention.flash = value == "on";
+  }
+  if (!attention.flash) attention.canonical = "ggml(fa=off)";
+  return attention;
+}
+
+}  // namespace
+
+Attention attention_from_spec(const std::string& typed) {
+  const Spec spec = parse_spec(typed);
+  if (spec.kind == Spec::Kind::kMechanism && spec.name == "ggml") return peer(typed, spec);
+  auto plan = std::make_shared<const Plan>(Plan::from_spec(typed));
+  return {.typed = typed, .canonical = plan->print(), .plan = plan, .flash = true};
+}
+
+Attention attention_from_plan(const std::string& path) {
+  const std::string json = read_file(path);
+  try {
+    auto plan = std::make_shared<const Plan>(Plan::from_json(json));
+    return {.typed = path, .canonical = plan->print(), .plan = plan, .flash = true};
+  } catch (const Error& error) {
+    throw Error(error.fault(), fmt::format("{}: {}", path, error.what()));
+  }
+}
+
+void check(const Attention& attention, const ModelFacts& model) {
+  if (attention.ours()) attention.plan->check(model.n_layers, model.n_heads);
+}
+
+}  // namespace saccade::app

@@ -1,0 +1,174 @@
+#include "apps/saccade/compare_rows.h"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <limits>
+#include <memory>
+
+#include "apps/saccade/hash.h"
+#include "apps/saccade/output.h"
+#include "saccade/base/error.h"
+
+namespace saccade::app {
+namespace {
+
+using nlohmann::json;
+using nlohmann::ordered_json;
+
+ordered_json or_null(const std::optional<double>& value) {
+  return value ? ordered_json(*value) : ordered_json(nullptr);
+}
+
+std::string read_all(const std::string& path) {
+  const auto close = [](std::FILE* file) { std::fclose(file); };
+  const std::unique_ptr<std::FILE, decltype(close)> file(std::fopen(path.c_str(), "rb"), close);
+  if (!file && errno == ENOENT) return "";
+  std::string text;
+  char part[65536];
+  while (file) {
+    const auto n = std::fread(part, 1, sizeof part, file.get());
+    if (n == 0) break;
+    text.append(part, n);
+  }
+  if (!file || std::ferror(file.get()) != 0)
+    fail_machine(fmt::format("cannot read {}: {}", path, std::strerror(errno)));
+  return text;
+}
+
+/// "1.23" or "-".
+std::string cell(const std::optional<double>& value, const char* format = "{:.2f}") {
+  return value ? fmt::format(fmt::runtime(format), *value) : "-";
+}
+
+std::string reference_path(const std::string& path) { return path + ".reference"; }
+
+}  // namespace
+
+ordered_json to_json(const CompareRow& row) {
+  return {{"attn", row.attn},
+          {"n_prompt", row.n_prompt},
+          {"prefill_s", row.prefill_s},
+          {"prefill_tok_per_s", row.prefill_tok_per_s},
+          {"attention_s", or_null(row.attention_s)},
+          {"selection_s", or_null(row.selection_s)},
+          {"decode_tok_per_s", row.decode_tok_per_s},
+          {"density", or_null(row.density)},
+          {"kv_bytes", row.kv_bytes},
+          {"ppl", row.fidelity.ppl},
+          {"kl_mean", row.fidelity.kl_mean},
+          {"kl_p99", row.fidelity.kl_p99},
+          {"top1_agreement", row.fidelity.top1_agreement}};
+}
+
+std::optional<CompareRow> row_from_json(const json& from) try {
+  // A NaN is written as null.
+  const auto number = [&](const char* key) {
+    return from.at(key).is_null() ? std::numeric_limits<double>::quiet_NaN() : from.at(key).get<double>();
+  };
+  const auto maybe = [&](const char* key) {
+    return from.at(key).is_null() ? std::nullopt : std::optional(from.at(key).get<double>());
+  };
+  return CompareRow{.attn = from.at("attn").get<std::string>(),
+                    .n_prompt = from.at("n_prompt").get<std::int64_t>(),
+                    .prefill_s = number("prefill_s"),
+                    .prefill_tok_per_s = number("prefill_tok_per_s"),
+                    .attention_s = maybe("attention_s"),
+                    .selection_s = maybe("selection_s"),
+                    .decode_tok_per_s = number("decode_tok_per_s"),
+                    .density = maybe("density"),
+                    .kv_bytes = from.at("kv_bytes").get<std::uint64_t>(),
+                    .fidelity = {.ppl = number("ppl"),
+                                 .kl_mean = number("kl_mean"),
+                                 .kl_p99 = number("kl_p99"),
+                                 .top1_agreement = number("top1_agreement")}};
+} catch (const json::exception&) {
+  return std::nullopt;
+}
+
+std::string table_of(const std::vector<CompareRow>& rows) {
+  std::size_t width = 4;
+  for (const auto& row : rows) width = std::max(width, row.attn.size());
+  std::string text = fmt::format("{:<{}} {:>9} {:>8} {:>8} {:>11} {:>12} {:>8} {:>8} {:>8} {:>9} {:>9} {:>7}\n", "attn",
+                                 width, "prefill s", "tokens/s", "speed-up", "attention s", "decode tok/s", "density",
+                                 "KV MiB", "ppl", "KL mean", "KL p99", "top-1");
+  for (const auto& row : rows)
+    text += fmt::format(
+        "{:<{}} {:>9.2f} {:>8.1f} {:>7.2f}x {:>11} {:>12.1f} {:>8} {:>8.1f} {:>8.3f} {:>9.2e} {:>9.2e} {:>7.4f}\n",
+        row.attn, width, row.prefill_s, row.prefill_tok_per_s, rows.front().prefill_s / row.prefill_s,
+        cell(row.attention_s), row.decode_tok_per_s, cell(row.density, "{:.4f}"),
+        static_cast<double>(row.kv_bytes) / (1 << 20), row.fidelity.ppl, row.fidelity.kl_mean, row.fidelity.kl_p99,
+        row.fidelity.top1_agreement);
+  return text;
+}
+
+ResumeFile::ResumeFile(std::string path, std::string comparison)
+    : path_(std::move(path)), comparison_(std::move(comparison)) {
+  if (path_.empty()) return;
+  const std::string text = read_all(path_);
+  for (std::size_t at = 0; at < text.size();) {
+    const auto end = text.find('\n', at);
+    if (end == std::string::npos) break;  // the line that was being written when we were stopped
+    const auto line = ordered_json::parse(text.substr(at, end - at), nullptr, false);
+    if (!line.is_object() || !line.contains("comparison") || !line["comparison"].is_string() ||
+        !line.contains("canonical") || !line["canonical"].is_string() || !line.contains("row"))
+      fail_user(fmt::format("--resume {}: it holds something else than rows of saccade compare", path_));
+    lines_.push_back({line["comparison"], line["canonical"], line});
+    at = end + 1;
+  }
+  if (!text.empty() && lines_.empty() && text.find("{\"comparison\"") != 0)
+    fail_user(fmt::format("--resume {}: it holds something else than rows of saccade compare", path_));
+  check_writable(path_);
+}
+
+std::optional<CompareRow> ResumeFile::find(const Attention& attention) const {
+  for (const auto& line : lines_) {
+    if (line.comparison != comparison_ || line.canonical != attention.canonical) continue;
+    auto row = row_from_json(line.json["row"]);
+    if (row) row->attn = attention.typed;
+    return row;
+  }
+  return std::nullopt;
+}
+
+void ResumeFile::add(const Attention& attention, const CompareRow& row) {
+  if (path_.empty()) return;
+  std::erase_if(lines_, [&](const Line& line) {
+    return line.comparison == comparison_ && line.canonical == attention.canonical;
+  });
+  lines_.push_back({comparison_,
+                    attention.canonical,
+                    {{"comparison", comparison_}, {"canonical", attention.canonical}, {"row", to_json(row)}}});
+  OutputFile file(path_);
+  for (const auto& line : lines_) file.write(line.json.dump() + "\n");
+  file.commit();
+}
+
+bool ResumeFile::load(ReferenceLogits& reference) const {
+  if (path_.empty()) return false;
+  const auto close = [](std::FILE* file) { std::fclose(file); };
+  const std::unique_ptr<std::FILE, decltype(close)> file(std::fopen(reference_path(path_).c_str(), "rb"), close);
+  if (!file) return false;
+  std::string line;
+  for (int c = 0; line.size() < 4096 && (c = std::fgetc(file.get())) != EOF && c != '\n';) line += static_cast<char>(c);
+  const json head = json::parse(line, nullptr, false);
+  if (!head.is_object() || head.value("comparison", "") != comparison_) return false;
+  const auto n = reference.n_positions * reference.n_vocab;
+  reference.values.resize(n);
+  if (std::fread(reference.values.data(), sizeof(float), n, file.get()) != n) return false;
+  return head.value("hash", "") == Hash().add_values<float>(reference.values).text();
+}
+
+void ResumeFile::save(const ReferenceLogits& reference) const {
+  if (path_.empty()) return;
+  OutputFile file(reference_path(path_));
+  file.write(json{{"comparison", comparison_}, {"hash", Hash().add_values<float>(reference.values).text()}}.dump() +
+             "\n");
+  file.write(std::as_bytes(std::span(reference.values)));
+  file.commit();
+}
+
+}  // namespace saccade::app

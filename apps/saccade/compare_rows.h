@@ -1,0 +1,61 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "apps/saccade/attention.h"
+#include "saccade/judge/fidelity.h"
+
+namespace saccade::app {
+
+/// One row of `saccade compare`; the JSON keys have these names.
+struct CompareRow {
+  std::string attn;
+  std::int64_t n_prompt = 0;
+  double prefill_s = 0, prefill_tok_per_s = 0;
+  std::optional<double> attention_s, selection_s;  ///< null for llama.cpp's own attention, which is not timed
+  double decode_tok_per_s = 0;
+  std::optional<double> density;
+  std::uint64_t kv_bytes = 0;
+  judge::Fidelity fidelity;
+};
+
+nlohmann::ordered_json to_json(const CompareRow& row);
+/// Nothing when a key is missing or of another type.
+std::optional<CompareRow> row_from_json(const nlohmann::json& json);
+/// For people: speed-up is against the first row.
+std::string table_of(const std::vector<CompareRow>& rows);
+
+/// The reference's logits at the sampled positions; 4 n_positions n_vocab bytes.
+struct ReferenceLogits {
+  std::size_t n_positions = 0, n_vocab = 0;
+  std::vector<float> values;
+  std::span<const float> row(std::size_t i) const { return std::span(values).subspan(i * n_vocab, n_vocab); }
+};
+
+/// Finished rows on disk, so that an interrupted comparison goes on: one line of JSON a row, and the reference's logits
+/// beside them in PATH.reference. Rows of other models, texts or settings stay and are not used.
+///
+/// Errors    Fault::kUser when the file is not ours; Fault::kMachine when it cannot be written
+class ResumeFile {
+ public:
+  /// `comparison` names everything that rows must have in common to stand in one table.
+  ResumeFile(std::string path, std::string comparison);
+  std::optional<CompareRow> find(const Attention& attention) const;
+  void add(const Attention& attention, const CompareRow& row);
+  /// False when there are none for this comparison, or they are damaged.
+  bool load(ReferenceLogits& reference) const;
+  void save(const ReferenceLogits& reference) const;
+
+ private:
+  struct Line {
+    std::string comparison, canonical;
+    nlohmann::ordered_json json;
+  };
+  std::string path_, comparison_;
+  std::vector<Line> lines_;
+};
+
+}  // namespace saccade::app

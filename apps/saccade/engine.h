@@ -1,0 +1,98 @@
+#pragma once
+
+#include <llama.h>
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "apps/saccade/attention.h"
+#include "apps/saccade/model_file.h"
+
+namespace saccade::app {
+
+using Token = llama_token;
+using Tokens = std::vector<Token>;
+
+/// What a chat template writes around the user's message.
+struct ChatFrame {
+  std::string before, after;
+};
+
+/// llama.cpp's model, on the CPU. Its own log is silent unless `verbose`; its abort becomes one line and exit code 3.
+///
+/// Errors: Fault::kUser when llama.cpp refuses the file; Fault::kMachine when memory runs out.
+class Model {
+ public:
+  Model(const std::string& path, ModelFacts facts, bool verbose);
+
+  const ModelFacts& facts() const { return facts_; }
+  int n_vocab() const;
+  bool ends(Token token) const;  ///< a token that ends the answer
+  /// `special`: control tokens written in the text are read as such. No token is added.
+  Tokens tokenize(std::string_view text, bool special) const;
+  Tokens begin() const;                  ///< the beginning-of-text token, where the model wants one
+  std::string piece(Token token) const;  ///< its bytes; maybe part of a character
+  ChatFrame chat_frame() const;  ///< Errors: Fault::kUser when there is no template, or none that llama.cpp knows
+  llama_model* get() const { return model_.get(); }
+
+ private:
+  struct Free {
+    void operator()(llama_model* model) const { llama_model_free(model); }
+  };
+  ModelFacts facts_;
+  std::unique_ptr<llama_model, Free> model_;
+  const llama_vocab* vocab_ = nullptr;
+};
+
+struct ContextOptions {
+  int n_ctx = 0, n_threads = 1, n_ubatch = 512;
+};
+
+/// One sequence of tokens with its keys and values, under one attention.
+/// Only one Context lives at a time, because ggml's registry, where our attention sits, is global.
+///
+/// Errors of every call: Fault::kMachine; `Interrupted` after Ctrl-C.
+class Context {
+ public:
+  Context(const Model& model, const Attention& attention, const ContextOptions& options);
+
+  int n_ctx() const;
+  int n_ubatch() const { return n_ubatch_; }
+  /// Appends tokens, at most n_ubatch, and computes logits where `wanted` is true (empty: at the last one only).
+  void decode(std::span<const Token> tokens, const std::vector<bool>& wanted = {});
+  /// Of the i-th token of the last decode, which must have been wanted.
+  std::span<const float> logits(int i) const;
+
+  int n_past() const { return n_past_; }
+  /// Forgets everything from position `n_keep` on. False: this memory cannot (it forgot what comes before), and is
+  /// empty.
+  bool keep(int n_keep);
+  void clear();
+  /// A small prompt and a single token, then forgotten: the first call pays for threads and pages.
+  void warm_up(std::span<const Token> tokens);
+
+  std::size_t kv_bytes() const;
+  std::vector<std::uint8_t> state() const;
+  /// False, and empty, when the state does not fit.
+  bool set_state(std::span<const std::uint8_t> state, int n_tokens);
+
+ private:
+  struct Free {
+    void operator()(llama_context* context) const { llama_free(context); }
+  };
+  const Model& model_;
+  std::unique_ptr<llama_context, Free> context_;
+  int n_past_ = 0, n_ubatch_ = 0;
+};
+
+/// Cores this process may use.
+int default_threads();
+
+/// Up to a whole number of 256, the size in which llama.cpp hands out its context.
+std::int64_t round_ctx(std::int64_t n_tokens);
+
+}  // namespace saccade::app

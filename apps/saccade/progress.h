@@ -1,0 +1,26 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+namespace saccade::app {
+
+/// One line on stderr that rewrites itself, where stderr is a terminal; nothing elsewhere.
+class Progress {
+ public:
+  Progress(std::string what, std::int64_t total);
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+  ~Progress();
+  void at(std::int64_t done);
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  std::string what_;
+  std::int64_t total_;
+  bool shown_ = false, terminal_;
+  Clock::time_point start_ = Clock::now(), last_{};
+};
+
+}  // namespace saccade::app

@@ -25,8 +25,9 @@ struct State {
 };
 
 State& state() {
-  static State* const the = new State;  // never destroyed: ggml may call us until the process ends
-  return *the;
+  // A context that is freed after our destructors, while the process ends, reads nothing but `ggml`, which has none.
+  static State the;
+  return the;
 }
 
 std::shared_ptr<const Plan> plan_now() {

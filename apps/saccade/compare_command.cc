@@ -161,7 +161,7 @@ void compare_command(const CompareOptions& options) {
   const auto attentions = attentions_of(options);
   std::unique_ptr<OutputFile> output;
   if (!options.output.empty()) output = std::make_unique<OutputFile>(options.output);
-  if (!options.resume.empty()) check_writable(options.resume);
+  ResumeFile resume(options.resume);
   ModelFacts facts = read_model_file(options.model);
   for (const auto& attention : attentions) check(attention, facts);
   if (options.given_ctx && options.n_ctx > facts.n_ctx_train)
@@ -170,18 +170,18 @@ void compare_command(const CompareOptions& options) {
 
   const Model model(options.model, std::move(facts), options.verbose);
   Shared shared = share(model, options, text);
-  ResumeFile resume(options.resume, comparison_name(model.facts(), shared, attentions.front()));
+  resume.begin(comparison_name(model.facts(), shared, attentions.front()));
+  const bool all_done = std::ranges::all_of(attentions, [&](const auto& one) { return resume.find(one).has_value(); });
   std::vector<CompareRow> rows;
-  bool have_reference = false;
-  for (std::size_t i = 0; i < attentions.size(); ++i) {
-    auto row = resume.find(attentions[i]);
-    const bool last_needed =
-        std::ranges::all_of(attentions, [&](const auto& one) { return resume.find(one).has_value(); });
-    if (i == 0 && row && !last_needed && !(have_reference = resume.load(shared.reference))) row.reset();
+  for (const auto& attention : attentions) {
+    const bool is_reference = rows.empty();
+    auto row = resume.find(attention);
+    // A row that is still to be measured needs the reference's logits.
+    if (is_reference && row && !all_done && !resume.load(shared.reference)) row.reset();
     if (!row) {
-      row = measure(model, attentions[i], shared, i == 0);
-      if (i == 0) resume.save(shared.reference);
-      resume.add(attentions[i], *row);
+      row = measure(model, attention, shared, is_reference);
+      if (is_reference) resume.save(shared.reference);
+      resume.add(attention, *row);
     }
     rows.push_back(*row);
   }

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <limits>
 #include <memory>
 
@@ -26,7 +27,6 @@ ordered_json or_null(const std::optional<double>& value) {
 std::string read_all(const std::string& path) {
   const auto close = [](std::FILE* file) { std::fclose(file); };
   const std::unique_ptr<std::FILE, decltype(close)> file(std::fopen(path.c_str(), "rb"), close);
-  if (!file && errno == ENOENT) return "";
   std::string text;
   char part[65536];
   while (file) {
@@ -105,9 +105,11 @@ std::string table_of(const std::vector<CompareRow>& rows) {
   return text;
 }
 
-ResumeFile::ResumeFile(std::string path, std::string comparison)
-    : path_(std::move(path)), comparison_(std::move(comparison)) {
+ResumeFile::ResumeFile(std::string path) : path_(std::move(path)) {
   if (path_.empty()) return;
+  check_writable(path_);
+  std::error_code none_yet;
+  if (!std::filesystem::is_regular_file(path_, none_yet)) return;
   const std::string text = read_all(path_);
   for (std::size_t at = 0; at < text.size();) {
     const auto end = text.find('\n', at);
@@ -121,7 +123,6 @@ ResumeFile::ResumeFile(std::string path, std::string comparison)
   }
   if (!text.empty() && lines_.empty() && text.find("{\"comparison\"") != 0)
     fail_user(fmt::format("--resume {}: it holds something else than rows of saccade compare", path_));
-  check_writable(path_);
 }
 
 std::optional<CompareRow> ResumeFile::find(const Attention& attention) const {

@@ -41,8 +41,10 @@ struct ReferenceLogits {
 /// Errors    Fault::kUser when the file is not ours; Fault::kMachine when it cannot be written
 class ResumeFile {
  public:
-  /// `comparison` names everything that rows must have in common to stand in one table.
-  ResumeFile(std::string path, std::string comparison);
+  /// An empty path: nothing is kept.
+  explicit ResumeFile(std::string path);
+  /// To be called first: names everything that rows must have in common to stand in one table.
+  void begin(std::string comparison) { comparison_ = std::move(comparison); }
   std::optional<CompareRow> find(const Attention& attention) const;
   void add(const Attention& attention, const CompareRow& row);
   /// False when there are none for this comparison, or they are damaged.

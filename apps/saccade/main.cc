@@ -1,6 +1,8 @@
 // saccade: parses flags, calls a command, turns every problem into one line and an exit code.
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <charconv>
+#include <cstdint>
 #include <cstdio>
 #include <exception>
 #include <functional>
@@ -18,17 +20,28 @@ namespace {
 
 using namespace saccade::app;
 
+/// CLI11 alone reads "" as 0.
+std::string whole_number(const std::string& typed) {
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(typed.data(), typed.data() + typed.size(), value);
+  const bool good = error == std::errc() && end == typed.data() + typed.size() && !typed.empty();
+  return good ? "" : "it must be a whole number, got '" + typed + "'";
+}
+
 void add_model_flags(CLI::App& command, ModelOptions& options) {
   command.add_option("-m,--model", options.model, "the model, a GGUF file")->required()->type_name("MODEL.gguf");
   command.add_option("-f,--file", options.text, "the text, UTF-8")->required()->type_name("FILE");
   command
       .add_option("-c,--ctx", options.n_ctx, "context in tokens; default: what is needed, at most what the model knows")
-      ->type_name("CTX");
+      ->type_name("CTX")
+      ->check(whole_number);
   command.add_option("-t,--threads", options.n_threads, "default: all cores this process may use")
-      ->type_name("THREADS");
+      ->type_name("THREADS")
+      ->check(whole_number);
   command.add_option("--ubatch,--ub", options.n_ubatch, "tokens handed to the model at once")
       ->capture_default_str()
-      ->type_name("TOKENS");
+      ->type_name("TOKENS")
+      ->check(whole_number);
   command.add_flag("--json", options.json, "one JSON document on stdout (docs/cli.md)");
   command.add_flag("--verbose", options.verbose, "let llama.cpp talk, on stderr");
 }
@@ -42,7 +55,10 @@ CLI::App* add_run(CLI::App& app, RunOptions& options) {
   auto* run = app.add_subcommand("run", "answer a question about a text");
   add_model_flags(*run, options);
   run->add_option("-p,--prompt", options.question, "the question, asked after the text")->type_name("QUESTION");
-  run->add_option("-n,--n-tokens", options.n_tokens, "longest answer")->capture_default_str()->type_name("TOKENS");
+  run->add_option("-n,--n-tokens", options.n_tokens, "longest answer")
+      ->capture_default_str()
+      ->type_name("TOKENS")
+      ->check(whole_number);
   run->add_option("--attn", options.attn, "which attention (saccade list)")->capture_default_str()->type_name("SPEC");
   run->add_option("--plan", options.plan, "which attention in which layer and head")->type_name("PLAN.json");
   run->add_option("--session", options.session, "keep the text's keys and values here for the next question")

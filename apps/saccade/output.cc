@@ -31,11 +31,26 @@ OutputFile::OutputFile(std::string path) : path_(std::move(path)) {
     temporary_ = fmt::format("{}.{}.tmp", path_, ::getpid());
     fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   }
-  if (fd_ >= 0) return;
   const int problem = errno;
+  if (fd_ >= 0) {
+    try_room();
+    return;
+  }
   temporary_.clear();
   if (problem == ENOENT || problem == ENOTDIR)
     fail_user(fmt::format("cannot write {}: there is no such directory", path_));
+  fail(problem);
+}
+
+/// A full disk still creates empty files: write something and take it back.
+void OutputFile::try_room() {
+  if (temporary_.empty()) return;
+  const int problem = ::write(fd_, " ", 1) != 1                                    ? errno
+                      : ::ftruncate(fd_, 0) != 0 || ::lseek(fd_, 0, SEEK_SET) != 0 ? errno
+                                                                                   : 0;
+  if (problem == 0) return;
+  ::close(fd_);
+  ::unlink(temporary_.c_str());
   fail(problem);
 }
 

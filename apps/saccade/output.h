@@ -28,6 +28,7 @@ class OutputFile {
 
  private:
   [[noreturn]] void fail(int problem) const;
+  void try_room();
   std::string path_, temporary_;  ///< temporary_ empty: path_ is no regular file and is written in place
   int fd_ = -1;
 };

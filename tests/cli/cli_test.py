@@ -1,0 +1,484 @@
+"""The command line, driven as a user would: every problem is one line on stderr and the right exit code, and nothing is
+left half-written. Uses a small model of random weights; needs no download."""
+
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import tiny_model
+
+SACCADE = os.environ["SACCADE"]
+TEXT = "It is a truth universally acknowledged, that a single man must be in want of a wife. "
+
+
+class Cli(unittest.TestCase):
+    """A folder of its own with a model, a text of about 1,700 tokens, and a way to call the program."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.dir = tempfile.mkdtemp(prefix="saccade-cli-")
+        cls.model = os.path.join(cls.dir, "tiny.gguf")
+        cls.header_bytes = tiny_model.write(cls.model)
+        cls.text = cls.file("text.txt", (TEXT * 20).encode())
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.dir)
+
+    @classmethod
+    def file(cls, name, content):
+        path = os.path.join(cls.dir, name)
+        with open(path, "wb") as out:
+            out.write(content)
+        return path
+
+    def saccade(self, *args, **more):
+        return subprocess.run([SACCADE, *map(str, args)], capture_output=True, cwd=self.dir, timeout=120, **more)
+
+    def ok(self, *args, **more):
+        done = self.saccade(*args, **more)
+        self.assertEqual(done.returncode, 0, done.stderr.decode())
+        return done
+
+    def refused(self, code, *args, **more):
+        """Its one line, without the program's name."""
+        before = sorted(os.listdir(self.dir))
+        done = self.saccade(*args, **more)
+        self.assertEqual(done.returncode, code, done.stderr.decode())
+        lines = done.stderr.decode().splitlines()
+        self.assertEqual(len(lines), 1, lines)
+        self.assertTrue(lines[0].startswith("saccade: "), lines)
+        self.assertEqual(done.stdout, b"")
+        self.assertEqual(sorted(os.listdir(self.dir)), before, "nothing appears and nothing is left behind")
+        return lines[0].removeprefix("saccade: ")
+
+    def run_refused(self, code, *args, **more):
+        return self.refused(code, "run", "-m", self.model, "-f", self.text, *args, **more)
+
+    def answer(self, *args):
+        """One `run --json`; the record and what was said on stderr."""
+        done = self.ok("run", "-m", self.model, "-f", self.text, "--json", "-n", 8, *args)
+        return json.loads(done.stdout), done.stderr.decode()
+
+
+class Lists(Cli):
+    def test_list_names_every_mechanism_with_its_parameters(self):
+        rows = json.loads(self.ok("list", "--json").stdout)
+        names = [row["name"] for row in rows]
+        self.assertLessEqual({"dense", "window", "sink", "none"}, set(names))
+        for row in rows:
+            self.assertEqual(list(row), ["word", "name", "params", "sentence", "source"])
+            self.assertTrue(row["sentence"] and row["source"], row)
+        window = rows[names.index("window")]
+        self.assertEqual([(p["name"], p["default"]) for p in window["params"]], [("n", "1024")])
+        plain = self.ok("list").stdout.decode()
+        for name in [*names, "ggml", "ggml(fa=off)"]:
+            self.assertIn(name, plain)
+
+    def test_list_of_one_word(self):
+        rows = json.loads(self.ok("list", "--word", "where", "--json").stdout)
+        self.assertEqual({row["word"] for row in rows}, {"where"})
+        self.assertIn('"where"', self.refused(2, "list", "--word", "wher"))
+
+    def test_show(self):
+        self.assertEqual(json.loads(self.ok("show", "sink", "--json").stdout)["name"], "sink")
+        self.assertIn("default 1024", self.ok("show", "window").stdout.decode())
+        self.assertIn('"window"', self.refused(2, "show", "windw"))
+
+    def test_plugin_prints_a_path_and_the_line_that_uses_it(self):
+        path, line = self.ok("plugin").stdout.decode().splitlines()
+        self.assertTrue(os.path.exists(path))
+        self.assertEqual(line, f"GGML_BACKEND_PATH={path} llama-server -m MODEL -fa on")
+
+    def test_help_goes_to_stdout(self):
+        self.assertIn("compare", self.ok("--help").stdout.decode())
+        self.assertIn("--session", self.ok("run", "--help").stdout.decode())
+
+
+class Flags(Cli):
+    def test_numbers_out_of_range(self):
+        self.assertEqual(self.run_refused(2, "-t", "0"), "-t must be >= 1, got 0")
+        self.assertEqual(self.run_refused(2, "-t", "100000"), "-t must be <= 512, got 100000")
+        self.assertEqual(self.run_refused(2, "-n", "-5"), "-n must be >= 0, got -5")
+        self.assertEqual(self.run_refused(2, "-c", "0"), "-c must be >= 1, got 0")
+        self.assertEqual(self.run_refused(2, "--ubatch", "0"), "--ubatch must be >= 1, got 0")
+        self.assertEqual(self.refused(2, "compare", "-m", self.model, "-f", self.text, "-t", "0"), "-t must be >= 1, got 0")
+        self.assertIn("4096", self.run_refused(2, "-c", "5000"))
+
+    def test_what_is_not_a_number(self):
+        self.assertIn("whole number, got 'many'", self.run_refused(2, "-n", "many"))
+        for value in ("many", "1.5", "", "99999999999999999999"):
+            self.run_refused(2, "-n", value)
+
+    def test_unknown_commands_and_flags(self):
+        self.assertIn('"compare"', self.refused(2, "compar"))
+        self.refused(2)
+        self.run_refused(2, "--no-such-flag")
+        self.refused(2, "run", "-m", self.model)
+        self.assertIn("--plan", self.run_refused(2, "--attn", "dense", "--plan", "x.json"))
+
+
+class Specs(Cli):
+    def attn(self, spec):
+        line = self.run_refused(2, "--attn", spec)
+        self.assertEqual(self.refused(2, "compare", "-m", self.model, "-f", self.text, "--attn", "dense", "--attn", spec), line)
+        return line
+
+    def test_specs(self):
+        self.assertIn('"window"', self.attn("windw(5)"))
+        self.assertIn("got -1", self.attn("window(-1)"))
+        self.attn("window(1024")
+        self.attn("")
+        self.attn("window(1024)+")
+        self.attn("window(size=3)")
+        self.attn("dense\ndense")
+        self.assertEqual(self.attn("ggml(fa=maybe)"), "ggml: fa must be on or off, got 'maybe'")
+        self.assertIn("'fa'", self.attn("ggml(flash=off)"))
+
+    def plan(self, content):
+        path = self.file("plan.json", content if isinstance(content, bytes) else json.dumps(content).encode())
+        return self.run_refused(2, "--plan", path)
+
+    def test_plans(self):
+        rows = [{"layers": "99", "attn": "window(8)"}]
+        self.assertIn("layer 99, but the model has 2", self.plan({"default": {"attn": "dense"}, "rows": rows}))
+        rows = [{"heads": "0-7", "attn": "window(8)"}]
+        self.assertIn("head 7, but the model has 2", self.plan({"default": {"attn": "dense"}, "rows": rows}))
+        self.assertIn('"default"', self.plan({"defalt": {"attn": "dense"}}))
+        self.plan(b"{")
+        self.plan(b"")
+        self.plan({"default": {"attn": "windw(5)"}})
+        self.run_refused(2, "--plan", "no-such-plan.json")
+
+
+class Texts(Cli):
+    def text_refused(self, content):
+        return self.refused(2, "run", "-m", self.model, "-f", self.file("bad.txt", content))
+
+    def test_texts(self):
+        self.assertIn("it is empty", self.text_refused(b""))
+        self.assertIn("it is empty", self.text_refused(b" \n\t\n"))
+        self.assertIn("byte 4 (0xFF)", self.text_refused(b"abcd\xff"))
+        self.text_refused("Gru\u00df Gott".encode("latin-1"))
+        self.text_refused("half a character \u20ac".encode()[:-1])
+        self.refused(2, "run", "-m", self.model, "-f", "no-such-text.txt")
+        self.refused(2, "run", "-m", self.model, "-f", self.dir)
+        self.assertIn("UTF-8", self.run_refused(2, "-p", b"\xff".decode("utf-8", "surrogateescape")))
+
+    def test_a_text_longer_than_the_context(self):
+        long_text = self.file("long.txt", (TEXT * 60).encode())
+        args = ("run", "-m", self.model, "-f", long_text, "-p", "why?", "-n", 10)
+        line = self.refused(2, *args)
+        # 4,096 of context, 10 for the answer; the rest of the line's numbers must add up.
+        words = [int(word) for word in "".join(c if c.isdigit() else " " for c in line).split()]
+        given, room, context, answer, frame = words[:5]
+        self.assertEqual((context, answer, room), (4096, 10, 4096 - 10 - frame))
+        self.assertGreater(given, room)
+        done = self.ok(*args, "--truncate", "--json")
+        record = json.loads(done.stdout)
+        self.assertEqual((record["n_text"], record["n_text_given"], record["n_prompt"]), (room, given, 4096 - 10))
+        self.assertIn(f"first {room} of {given} tokens", done.stderr.decode())
+        self.assertIn("500", self.refused(2, *args, "-c", 500))
+        self.refused(2, *args, "-n", 4096)
+
+    def test_control_words_in_a_text_are_text(self):
+        sly = self.file("sly.txt", b"<|im_end|>")
+        record = json.loads(self.ok("run", "-m", self.model, "-f", sly, "--raw", "--json", "-n", 1).stdout)
+        self.assertGreater(record["n_text"], 5)
+
+
+class Models(Cli):
+    def model_refused(self, content, code=2):
+        return self.refused(code, "run", "-m", self.file("bad.gguf", content), "-f", self.text)
+
+    def test_missing_and_foreign(self):
+        self.assertIn("No such file", self.refused(3, "run", "-m", "no-such-model.gguf", "-f", self.text))
+        self.assertIn("not a regular file", self.refused(2, "run", "-m", self.dir, "-f", self.text))
+        self.model_refused(b"")
+        self.assertIn("GGUF", self.model_refused(b"hello, I am not a model"))
+
+    def test_truncated_and_damaged(self):
+        with open(self.model, "rb") as file:
+            whole = file.read()
+        for n in (3, 10, 24, 100, 3000, self.header_bytes - 40, self.header_bytes, len(whole) // 2, len(whole) - 1):
+            self.model_refused(whole[:n])
+        for key in (b"llama.block_count", b"llama.attention.head_count", b"blk.1.attn_q.weight", b"token_embd.weight"):
+            at = whole.index(key)
+            self.model_refused(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+            value = at + len(key) + 4
+            self.model_refused(whole[:value] + bytes([whole[value] ^ 1]) + whole[value + 1 :])
+
+    def test_what_only_llama_can_see_is_one_line_too(self):
+        path = os.path.join(self.dir, "odd.gguf")
+        tiny_model.write(path, general__architecture="llamb", **{
+            key.replace("llama.", "llamb.").replace(".", "__"): value for key, value in (
+                ("llama.block_count", 2), ("llama.context_length", 64), ("llama.embedding_length", 64),
+                ("llama.attention.head_count", 2), ("llama.attention.head_count_kv", 1))})
+        self.refused(2, "run", "-m", path, "-f", self.text)
+
+    def test_no_chat_template(self):
+        path = os.path.join(self.dir, "base.gguf")
+        tiny_model.write(path, tokenizer__chat_template=None)
+        self.assertIn("--raw", self.refused(2, "run", "-m", path, "-f", self.text))
+        self.ok("run", "-m", path, "-f", self.text, "--raw", "-n", 1)
+
+
+def small_files():
+    """No file may grow beyond 2,000 bytes: as good as a full disk, and needs no root."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+
+
+class Outputs(Cli):
+    def setUp(self):
+        self.full = os.path.join(self.dir, "full.json")
+        if not os.path.islink(self.full):
+            os.symlink("/dev/full", self.full)
+
+    def compare(self, *args):
+        return ("compare", "-m", self.model, "-f", self.text, "--attn", "dense", *args)
+
+    def test_a_directory_that_is_not_there(self):
+        for args in (self.compare("-o", "nowhere/out.json"), self.compare("--resume", "nowhere/r.jsonl")):
+            self.assertIn("no such directory", self.refused(2, *args))
+        self.assertIn("no such directory", self.run_refused(2, "--session", "nowhere/s"))
+        self.assertIn("directory", self.run_refused(2, "--session", self.dir))
+        self.assertIn(".json", self.refused(2, *self.compare("-o", "out.html")))
+
+    def test_a_read_only_directory(self):
+        if os.geteuid() == 0:
+            place = "/sys"  # root may write anywhere else
+        else:
+            place = os.path.join(self.dir, "locked")
+            os.makedirs(place, exist_ok=True)
+            os.chmod(place, 0o500)
+        self.refused(3, *self.compare("-o", f"{place}/out.json"))
+        self.refused(3, *self.compare("--resume", f"{place}/r.jsonl"))
+        self.run_refused(3, "--session", f"{place}/s")
+
+    def test_a_full_disk(self):
+        self.refused(3, *self.compare("-o", "full.json"))
+        self.refused(3, *self.compare("--resume", "full.json"))
+        self.run_refused(3, "--session", "full.json")
+        self.run_refused(3, "--session", "s", "-n", 1, preexec_fn=small_files)
+        self.refused(3, *self.compare("--resume", "r.jsonl"), preexec_fn=small_files)
+
+    def test_a_full_disk_keeps_the_old_session(self):
+        path = os.path.join(self.dir, "kept")
+        self.answer("--session", path)
+        with open(path, "rb") as file:
+            before = file.read()
+        longer = self.file("longer.txt", (TEXT * 21).encode())
+        self.refused(3, "run", "-m", self.model, "-f", longer, "-n", 1, "--session", path, preexec_fn=small_files)
+        with open(path, "rb") as file:
+            self.assertEqual(file.read(), before)
+
+    def test_stdout_that_cannot_be_written(self):
+        with open("/dev/full", "wb") as full:
+            for args in (("list",), ("run", "-m", self.model, "-f", self.text, "-n", "4"),
+                         ("run", "-m", self.model, "-f", self.text, "-n", "4", "--json")):
+                done = subprocess.run([SACCADE, *args], stdout=full, stderr=subprocess.PIPE, timeout=60)
+                self.assertEqual((done.returncode, len(done.stderr.splitlines())), (3, 1), args)
+
+
+class Run(Cli):
+    KEYS = ["model", "attn", "skips_attention", "n_prompt", "n_reused", "n_generated", "n_text", "n_text_given", "n_ctx",
+            "threads", "stop", "prefill_s", "prefill_tok_per_s", "decode_s", "decode_tok_per_s", "attention_s",
+            "selection_s", "pairs_visited", "pairs_dense", "density", "calls", "calls_not_causal", "kv_bytes", "answer"]
+
+    def test_the_record(self):
+        record, _ = self.answer("-p", "who?")
+        self.assertEqual(list(record), self.KEYS)
+        self.assertEqual((record["attn"], record["density"], record["calls_not_causal"]), ("dense", 1.0, 0))
+        # Prompt and generated tokens but the last, which is not fed back; two heads in each of two layers.
+        n = record["n_prompt"] + record["n_generated"] - (1 if record["stop"] == "length" else 0)
+        self.assertEqual(record["pairs_dense"], 2 * 2 * n * (n + 1) // 2)
+        self.assertEqual(record["threads"], len(os.sched_getaffinity(0)))
+
+    def test_sparse_visits_fewer(self):
+        record, _ = self.answer("--attn", "window(64)+sink(4)")
+        self.assertLess(record["density"], 0.2)
+        self.assertGreater(record["density"], 0)
+
+    def test_none_is_loud(self):
+        done = self.ok("run", "-m", self.model, "-f", self.text, "-n", 4, "--attn", "none")
+        self.assertIn("ATTENTION WAS SKIPPED", done.stderr.decode())
+        record, _ = self.answer("--attn", "none")
+        self.assertEqual((record["skips_attention"], record["pairs_visited"], record["density"]), (True, 0, 0.0))
+
+    def test_peers(self):
+        theirs, _ = self.answer("--attn", "ggml")
+        self.assertIsNone(theirs["attention_s"])
+        self.assertIsNone(theirs["density"])
+        ours, _ = self.answer()
+        self.assertEqual(ours["answer"], theirs["answer"])
+
+    def test_answer_on_stdout_record_on_stderr(self):
+        record, _ = self.answer()
+        done = self.ok("run", "-m", self.model, "-f", self.text, "-n", 8)
+        self.assertEqual(done.stdout.decode(errors="replace"), record["answer"] + "\n")
+        for word in ("fidelity record", "prefill", "density", "KV", "in attention"):
+            self.assertIn(word, done.stderr.decode())
+
+    def test_a_plan(self):
+        rows = [{"layers": "1", "attn": "window(16)"}]
+        path = self.file("half.json", json.dumps({"default": {"attn": "dense"}, "rows": rows}).encode())
+        record, _ = self.answer("--plan", path)
+        self.assertGreater(record["density"], 0.5)
+        self.assertLess(record["density"], 0.6)
+
+    def test_interrupt(self):
+        process = subprocess.Popen([SACCADE, "run", "-m", self.model, "-f", self.text, "-n", "2000", "--session", "never"],
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=self.dir)
+        process.stdout.read(1)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+        self.assertEqual((process.returncode, errors), (130, b"saccade: interrupted\n"))
+        os.unlink(os.path.join(self.dir, "never"))
+
+
+class Sessions(Cli):
+    def test_a_second_question_does_not_pay_the_prefill_again(self):
+        path = os.path.join(self.dir, "session")
+        first, _ = self.answer("-p", "who?", "--session", path)
+        self.assertEqual(first["n_reused"], 0)
+        alone, _ = self.answer("-p", "and why?")
+        second, said = self.answer("-p", "and why?", "--session", path)
+        self.assertEqual(second["answer"], alone["answer"])
+        self.assertGreaterEqual(second["n_reused"], second["n_text"])
+        self.assertLess(second["n_prompt"] - second["n_reused"], 100)
+        self.assertEqual(said, "")
+        # The same file for the same question, and for a text that goes on.
+        self.assertEqual(self.answer("-p", "who?", "--session", path)[0]["answer"], first["answer"])
+        longer = self.file("longer.txt", (TEXT * 20 + "The end. ").encode())
+        record = json.loads(self.ok("run", "-m", self.model, "-f", longer, "--json", "-n", 8, "--session", path).stdout)
+        self.assertGreater(record["n_reused"], 1000)
+        fresh = json.loads(self.ok("run", "-m", self.model, "-f", longer, "--json", "-n", 8).stdout)
+        self.assertEqual(record["answer"], fresh["answer"])
+
+    def test_a_text_that_differs_later_shares_its_beginning(self):
+        path = os.path.join(self.dir, "shared")
+        self.answer("--session", path)
+        other = self.file("other.txt", (TEXT * 10 + "And then something else happened. " * 3).encode())
+        args = ("run", "-m", self.model, "-f", other, "--json", "-n", 8)
+        with_session = json.loads(self.ok(*args, "--session", path).stdout)
+        self.assertGreater(with_session["n_reused"], 500)
+        self.assertEqual(with_session["answer"], json.loads(self.ok(*args).stdout)["answer"])
+
+    def test_raw_without_a_question(self):
+        path = os.path.join(self.dir, "raw")
+        first, _ = self.answer("--raw", "--session", path)
+        second, _ = self.answer("--raw", "--session", path)
+        self.assertEqual(second["answer"], first["answer"])
+        self.assertEqual(second["n_reused"], second["n_prompt"] - 1)
+
+    def test_what_does_not_belong_together_is_refused(self):
+        path = os.path.join(self.dir, "mine")
+        self.answer("--session", path)
+        self.assertIn("--attn 'dense'", self.run_refused(2, "--session", path, "--attn", "window(64)"))
+        self.run_refused(2, "--session", path, "--attn", "ggml")
+        other = os.path.join(self.dir, "other.gguf")
+        tiny_model.write(other, llama__rope__freq_base=20000.0)
+        self.assertIn("another model", self.refused(2, "run", "-m", other, "-f", self.text, "--session", path))
+
+    def test_damaged_sessions(self):
+        path = os.path.join(self.dir, "whole")
+        self.answer("--session", path)
+        with open(path, "rb") as file:
+            whole = file.read()
+        line = whole.index(b"\n") + 1
+        for n in (0, 5, line - 1, line, line + 100, len(whole) - 1):
+            self.assertIn("session", self.run_refused(2, "--session", self.file("cut", whole[:n])))
+        for at in (line + 3, len(whole) // 2, len(whole) - 1):
+            self.run_refused(2, "--session", self.file("hit", whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :]))
+        self.run_refused(2, "--session", self.file("long", whole + b"x"))
+        self.run_refused(2, "--session", self.file("foreign", b"dear diary\n"))
+
+
+class Compare(Cli):
+    KEYS = ["attn", "n_prompt", "prefill_s", "prefill_tok_per_s", "attention_s", "selection_s", "decode_tok_per_s",
+            "density", "kv_bytes", "ppl", "kl_mean", "kl_p99", "top1_agreement"]
+    SPECS = ["ggml", "ggml(fa=off)", "dense", "window(64)+sink(4)", "none"]
+
+    def compare(self, *args, specs=SPECS, context=1536):
+        attn = [word for spec in specs for word in ("--attn", spec)]
+        return self.ok("compare", "-m", self.model, "-f", self.text, "-c", context, *attn, *args)
+
+    def test_rows(self):
+        rows = json.loads(self.compare("--json").stdout)
+        self.assertEqual([row["attn"] for row in rows], self.SPECS)
+        for row in rows:
+            self.assertEqual(list(row), self.KEYS)
+            self.assertEqual(row["n_prompt"], 1536 - 72)
+            self.assertGreater(row["ppl"], 1)
+        ggml, off, dense, window, none = rows
+        for theirs in (ggml, off):
+            self.assertIsNone(theirs["attention_s"])
+        self.assertEqual((ggml["kl_mean"], ggml["top1_agreement"]), (0, 1))
+        for same in (off, dense):
+            self.assertLess(same["kl_mean"], 1e-3)
+            self.assertGreaterEqual(same["top1_agreement"], 0.98)
+        self.assertEqual((dense["density"], none["density"]), (1, 0))
+        self.assertLess(window["density"], 0.1)
+        self.assertGreater(window["kl_mean"], dense["kl_mean"])
+
+    def test_the_table_and_the_files(self):
+        out, lines = os.path.join(self.dir, "out.json"), os.path.join(self.dir, "out.jsonl")
+        table = self.compare("-o", out, specs=["dense", "none"], context=256).stdout.decode().splitlines()
+        self.assertEqual([line.split()[0] for line in table], ["attn", "dense", "none", "none:"])
+        with open(out, encoding="utf-8") as file:
+            self.assertEqual([row["attn"] for row in json.load(file)], ["dense", "none"])
+        self.compare("-o", lines, specs=["dense", "none"], context=256)
+        with open(lines, encoding="utf-8") as file:
+            self.assertEqual([json.loads(line)["attn"] for line in file], ["dense", "none"])
+
+    def test_a_plan_row(self):
+        path = self.file("row.json", json.dumps({"default": {"attn": "window(32)"}}).encode())
+        rows = json.loads(self.compare("--json", "--plan", path, specs=["dense"]).stdout)
+        self.assertEqual([row["attn"] for row in rows], ["dense", path])
+        self.assertLess(rows[1]["density"], 0.1)
+
+    def test_resume_keeps_finished_rows(self):
+        path = os.path.join(self.dir, "rows.jsonl")
+        first = json.loads(self.compare("--json", "--resume", path, specs=["dense", "none"]).stdout)
+        again = json.loads(self.compare("--json", "--resume", path, specs=["dense", "none"]).stdout)
+        self.assertEqual(again, first, "nothing was measured again: the times are the same to the bit")
+        more = json.loads(self.compare("--json", "--resume", path, specs=["dense", "window(64)", "none"]).stdout)
+        self.assertEqual([more[0], more[2]], first)
+        self.assertGreater(more[1]["kl_mean"], 0)
+        # Another context or reference is another comparison; its rows join the file.
+        other = json.loads(self.compare("--json", "--resume", path, specs=["dense", "none"], context=1024).stdout)
+        self.assertEqual(other[0]["n_prompt"], 1024 - 72)
+        with open(path, encoding="utf-8") as file:
+            self.assertEqual(len(file.readlines()), 5)
+
+    def test_resume_after_an_interruption(self):
+        path = os.path.join(self.dir, "cut.jsonl")
+        first = json.loads(self.compare("--json", "--resume", path, specs=["dense", "window(64)"]).stdout)
+        with open(path, "rb") as file:
+            lines = file.read().splitlines(keepends=True)
+        with open(path, "wb") as file:
+            file.write(lines[0] + lines[1][:40])  # stopped while writing the second row
+        again = json.loads(self.compare("--json", "--resume", path, specs=["dense", "window(64)"]).stdout)
+        self.assertEqual(again[0], first[0])
+        self.assertEqual(again[1]["kl_mean"], first[1]["kl_mean"])
+        os.truncate(path + ".reference", 1000)  # then the reference is measured again
+        again = json.loads(self.compare("--json", "--resume", path, specs=["dense", "window(32)"]).stdout)
+        self.assertNotEqual(again[0]["prefill_s"], first[0]["prefill_s"])
+        self.assertGreater(again[1]["kl_mean"], first[1]["kl_mean"])
+
+    def test_a_resume_file_of_somebody_else(self):
+        for content in (b"dear diary\n", b"dear diary", b'{"a": 1}\n'):
+            path = self.file("diary.jsonl", content)
+            self.refused(2, "compare", "-m", self.model, "-f", self.text, "--attn", "dense", "--resume", path)
+            with open(path, "rb") as file:
+                self.assertEqual(file.read(), content)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0], *sys.argv[1:]])

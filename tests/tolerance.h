@@ -29,7 +29,7 @@ struct Expected {
   oracle::Row<double> exact;
   double size = 0.0;                                        ///< max|v| of what was averaged
   double plain_error_o = 0.0, plain_error_lse = 0.0;        ///< of the plain loop, largest of the row
-  std::function<oracle::Row<float>(Pos order)> plain = {};  ///< may be empty; borrows what expect_row was given
+  std::function<oracle::Row<float>(Pos order)> plain = {};  ///< may be empty; borrows the inputs
 
   double allowed_o() const { return 2.0 * plain_error_o + 4.0 * kEps * size; }
   double allowed_lse() const { return 2.0 * plain_error_lse + 4.0 * kEps * std::max(1.0, std::fabs(exact.lse)); }
@@ -47,7 +47,8 @@ struct Expected {
   static constexpr double kEps = std::numeric_limits<float>::epsilon();
 };
 
-/// `shape` must be callable with double and with float.
+/// `shape` must be callable with double and with float. The inputs are borrowed; `visible` and `shape` are copied, so
+/// what they refer to has to outlive the result.
 template <class Visible, class Shape>
 Expected expect_row(const oracle::Inputs& in, Pos i, Pos head, const Visible& visible, const Shape& shape) {
   Expected expected{i, head, oracle::attend_row<double>(in, i, head, visible, shape)};

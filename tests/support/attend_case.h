@@ -122,8 +122,8 @@ class Problem {
 
   Expected expect(Pos i, Pos head) const {
     return expect_row(
-        in, i, head, [&](Pos q_pos, Pos k_pos) { return where(head).admits(q_pos, k_pos); },
-        [&](auto score) { return weigh::Softcap{c.softcap}.shape(score); });
+        in, i, head, [this, head](Pos q_pos, Pos k_pos) { return where(head).admits(q_pos, k_pos); },
+        [this](auto score) { return weigh::Softcap{c.softcap}.shape(score); });
   }
 
   std::int64_t pairs() const {

@@ -28,11 +28,12 @@ struct Expected {
   Pos i = 0, head = 0;
   oracle::Row<double> exact;
   double size = 0.0;                                        ///< max|v| of what was averaged
+  double eps = std::numeric_limits<float>::epsilon();       ///< of the precision
   double plain_error_o = 0.0, plain_error_lse = 0.0;        ///< of the plain loop, largest of the row
   std::function<oracle::Row<float>(Pos order)> plain = {};  ///< may be empty; borrows the inputs
 
-  double allowed_o() const { return 2.0 * plain_error_o + 4.0 * kEps * size; }
-  double allowed_lse() const { return 2.0 * plain_error_lse + 4.0 * kEps * std::max(1.0, std::fabs(exact.lse)); }
+  double allowed_o() const { return 2.0 * plain_error_o + 4.0 * eps * size; }
+  double allowed_lse() const { return 2.0 * plain_error_lse + 4.0 * eps * std::max(1.0, std::fabs(exact.lse)); }
 
   /// Measures the plain loop. What is not a number in both measures nothing.
   template <class T>
@@ -43,8 +44,6 @@ struct Expected {
     }
     plain_error_lse = std::max(plain_error_lse, error(other.lse, exact.lse));
   }
-
-  static constexpr double kEps = std::numeric_limits<float>::epsilon();
 };
 
 /// `shape` must be callable with double and with float. The inputs are borrowed; `visible` and `shape` are copied, so

@@ -25,7 +25,7 @@ struct Room {
   Room(Layout layout, const AttendCall& call, const Schedule& schedule)
       : edge(layout, schedule.block_q),
         few(layout, call.q.dim, call.bias.data != nullptr),
-        tiles(layout, schedule.most_rows(), call.q.dim, call.bias.data != nullptr),
+        tiles(layout, call, schedule.most_rows()),
         bytes(layout.used()) {}
 
   Edge edge;
@@ -45,23 +45,23 @@ class Item {
              .q_rows = {begin, std::min(begin + schedule.block_q, call.q.len)}};
   }
 
-  /// Returns the pairs visited.
-  Pos walk(Room& room, const Partials* partials) const {
+  AttendCost walk(Room& room, const Partials* partials) const {
     return rows_.size() <= kernel::kFewRows ? walk(room.few, room.edge, partials)
                                             : walk(room.tiles, room.edge, partials);
   }
 
  private:
   template <class Seen>
-  Pos walk(Seen& seen, Edge& edge, const Partials* partials) const {
+  AttendCost walk(Seen& seen, Edge& edge, const Partials* partials) const {
     seen.start(call_, rows_);
-    Pos pairs = 0;
+    Pos pairs = 0, pairs_i16 = 0;
     for (const Visit& visit : visits()) {
       for (Pos at = visit.keys.begin; at < visit.keys.end; at += kernel::kBlockKeys) {
         const Range keys{at, std::min<Pos>(at + kernel::kBlockKeys, visit.keys.end)};
         if (visit.full) {
-          seen.see_all(call_, keys);
+          const bool fixed = seen.see_all(call_, keys);
           pairs += rows_.q_rows.size() * keys.size();
+          pairs_i16 += fixed ? rows_.q_rows.size() * keys.size() : 0;
         } else if (const Pos visible = edge.ask(call_, *rows_.set->where, rows_.q_rows, keys)) {
           seen.see_edge(call_, edge);
           pairs += visible;
@@ -69,7 +69,7 @@ class Item {
       }
     }
     for (Pos row = 0; row < rows_.size(); ++row) write(seen, row, partials);
-    return pairs * rows_.n_heads();
+    return {.pairs_visited = pairs * rows_.n_heads(), .pairs_i16 = pairs_i16 * rows_.n_heads()};
   }
 
   VisitList visits() const {
@@ -128,6 +128,9 @@ void check(const AttendCall& call) {
   if (call.bias.data && call.bias.dtype != DType::f32 && call.bias.dtype != DType::f16) {
     fail("bias must be f32 or f16, got " + std::string(name_of(call.bias.dtype)));
   }
+  if (call.precision == Precision::kI16 && !kernel::has_fixed()) {
+    fail("precision i16 needs a CPU with AVX-512 VNNI (target AVX3)");
+  }
   if (!std::isfinite(call.scale) || !(call.softcap >= 0) || !std::isfinite(call.softcap)) {
     fail("scale must be finite and softcap finite and >= 0");
   }
@@ -177,13 +180,15 @@ AttendCost attend(const AttendCall& call, Team& team, Workspace& workspace) {
     fail_machine("attend: not enough memory for its scratch rooms");
   }
 
-  std::atomic<std::int64_t> pairs{0};
+  std::atomic<std::int64_t> pairs{0}, pairs_i16{0};
   parallel_for(team, schedule.n_items(), [&](Pos index, int worker) {
     const Item item(call, schedule, index);
-    pairs += item.walk(rooms[static_cast<std::size_t>(worker)], partials ? &*partials : nullptr);
+    const AttendCost cost = item.walk(rooms[static_cast<std::size_t>(worker)], partials ? &*partials : nullptr);
+    pairs += cost.pairs_visited;
+    pairs_i16 += cost.pairs_i16;
   });
   if (partials) partials->merge_all(call, team);
-  return {.pairs_visited = pairs};
+  return {.pairs_visited = pairs, .pairs_i16 = pairs_i16};
 }
 
 }  // namespace saccade

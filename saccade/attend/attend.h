@@ -10,6 +10,14 @@
 
 namespace saccade {
 
+/// In which numbers scores and weighted values are computed; maxima, sums and results are always f32.
+enum class Precision : std::uint8_t {
+  kAuto,  ///< i16 where the CPU has it and keys and values are stored in fewer than 32 bits, else f32
+  kF32,
+  kI16,  ///< kernel/fixed.h; an error where the CPU lacks it. Rows that `visit_few` serves, blocks with NaN or inf,
+         ///< soft caps and biases run f32 all the same.
+};
+
 /// What one call of attention reads and writes.
 struct AttendCall {
   View q;                ///< [q_len, n_heads, head_dim]: f32, f16 or bf16
@@ -28,12 +36,14 @@ struct AttendCall {
 
   float scale = 0.0F;    ///< multiplies q.k
   float softcap = 0.0F;  ///< c > 0: score becomes c tanh(score / c); 0: none
-  Pos q_begin = 0;       ///< position of the first query, as `where` sees it; the key in slot j has position j
+  Precision precision = Precision::kF32;
+  Pos q_begin = 0;  ///< position of the first query, as `where` sees it; the key in slot j has position j
 };
 
 /// What a call did: pairs of one query and one key that were visible under `where`, summed over query heads.
 struct AttendCost {
   std::int64_t pairs_visited = 0;
+  std::int64_t pairs_i16 = 0;  ///< of those, pairs that ran in 16-bit fixed point
 };
 
 /// Scratch memory that a call needs and the next one can use again; one per caller, not shared between threads.
@@ -65,7 +75,8 @@ bool can_attend(DType q, DType k, DType v, Pos head_dim);
 /// Requires  can_attend(...); kv_head entries in range; where.size() is 1 or n_heads
 /// Errors    Fault::kUser with one line when a requirement does not hold; Fault::kMachine when memory runs out.
 ///           NaN and inf stay in the rows that look at them.
-/// Accuracy  per row at most 2x the error of plain float32 loops, plus 4 eps(f32) max|v|; products and sums in f32
+/// Accuracy  per row at most 2x the error of plain loops in the same precision, plus 4 eps max|v|: eps(f32) = 2^-23,
+///           eps(i16) = 2^-12 (kernel/fixed.h says what is rounded)
 /// Cost      4 head_dim FLOP a visited pair; memory O(workers x (block of queries) x head_dim), never q_len x kv_len.
 ///           Same inputs, team size and CPU target give the same bits.
 /// Source    FlashAttention-2, arXiv:2307.08691; split over keys: Flash-Decoding (Dao et al. 2023)

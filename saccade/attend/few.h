@@ -13,7 +13,10 @@ class Few {
   Few(Layout& layout, Pos head_dim, bool with_bias);
 
   void start(const AttendCall& call, const RowMap& rows);
-  void see_all(const AttendCall& call, Range keys) { see(call, keys, {}); }
+  bool see_all(const AttendCall& call, Range keys) {
+    see(call, keys, {});
+    return false;
+  }
   void see_edge(const AttendCall& call, const Edge& edge);
   float finish(Pos row, float* o) const;
 

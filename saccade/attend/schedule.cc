@@ -34,7 +34,7 @@ Schedule make_schedule(const AttendCall& call, int n_workers) {
     schedule.widest = std::max(schedule.widest, static_cast<Pos>(set.heads.size()));
   // Rows of an item: enough to make converting a block of keys cheap beside visiting it (25 cycles against
   // rows x head_dim / 8), few enough that their q and o (8 bytes a row and dimension) stay in half an L2.
-  const Pos rows = std::clamp<Pos>(65536 / call.q.dim, 96, 384);
+  const Pos rows = std::clamp<Pos>(65536 / call.q.dim, 96, 768);
   schedule.block_q = std::max<Pos>(1, rows / schedule.widest);
   const Pos n_sets = static_cast<Pos>(schedule.sets.size());
   // At least four items a worker, so that the last to finish keeps nobody waiting long: smaller blocks first, then

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 namespace saccade::detail {
@@ -16,17 +17,31 @@ kernel::ScoreRule rule(const AttendCall& call) { return {.scale = std::abs(call.
 
 }  // namespace
 
-Tiles::Tiles(Layout& layout, Pos most_rows, Pos head_dim, bool with_bias)
-    : head_dim_(head_dim),
-      q_(layout.take<float>(tiles_of(most_rows) * head_dim * kRows)),
-      o_(layout.take<float>(tiles_of(most_rows) * head_dim * kRows)),
-      row_max_(layout.take<float>(tiles_of(most_rows) * kRows)),
-      row_sum_(layout.take<float>(tiles_of(most_rows) * kRows)),
-      k_(layout.take<float>(kernel::kBlockKeys * head_dim)),
-      v_(layout.take<float>(kernel::kBlockKeys * head_dim)),
-      scores_(layout.take<float>(kernel::kBlockKeys * kRows)),
-      visible_(layout.take<std::uint32_t>(Edge::kWords * kRows)),
-      bias_(with_bias ? layout.take<float>(kernel::kBlockKeys * kRows) : nullptr) {}
+bool runs_fixed(const AttendCall& call) {
+  if (call.precision == Precision::kF32 || call.softcap > 0 || call.bias.data || call.scale == 0) return false;
+  if (call.precision == Precision::kAuto && (call.k.dtype == DType::f32 || call.v.dtype == DType::f32)) return false;
+  return kernel::has_fixed();
+}
+
+Tiles::Tiles(Layout& layout, const AttendCall& call, Pos most_rows) : head_dim_(call.q.dim), fixed_(runs_fixed(call)) {
+  const Pos tiles = tiles_of(most_rows);
+  constexpr Pos kKeys = kernel::kBlockKeys;
+  q_ = layout.take<float>(tiles * head_dim_ * kRows);
+  o_ = layout.take<float>(tiles * head_dim_ * kRows);
+  row_max_ = layout.take<float>(tiles * kRows);
+  row_sum_ = layout.take<float>(tiles * kRows);
+  k_ = layout.take<float>(kKeys * head_dim_);
+  v_ = layout.take<float>(kKeys * head_dim_);
+  scores_ = layout.take<float>(kKeys * kRows);
+  visible_ = layout.take<std::uint32_t>(Edge::kWords * kRows);
+  bias_ = call.bias.data ? layout.take<float>(kKeys * kRows) : nullptr;
+  q16_ = fixed_ ? layout.take<std::int32_t>(tiles * head_dim_ / 2 * kRows) : nullptr;
+  q_scale_ = fixed_ ? layout.take<float>(tiles * kRows) : nullptr;
+  k16_ = fixed_ ? layout.take<std::int16_t>(kKeys * head_dim_) : nullptr;
+  v16_ = fixed_ ? layout.take<std::int32_t>(kKeys / 2 * head_dim_) : nullptr;
+  k_scale_ = fixed_ ? layout.take<float>(kKeys) : nullptr;
+  v_scale_ = fixed_ ? layout.take<float>(head_dim_) : nullptr;
+}
 
 Pos Tiles::n_tiles() const { return tiles_of(rows_.size()); }
 
@@ -47,6 +62,21 @@ void Tiles::start(const AttendCall& call, const RowMap& rows) {
   std::fill_n(o_, n_tiles() * head_dim_ * kRows, 0.0F);
   std::fill_n(row_max_, n_tiles() * kRows, kNothing);
   std::fill_n(row_sum_, n_tiles() * kRows, 0.0F);
+  if (fixed_) start_fixed();
+}
+
+void Tiles::start_fixed() {
+  float values[kernel::kMaxHeadDim];
+  std::int16_t words[kernel::kMaxHeadDim];
+  for (Pos r = 0; r < n_tiles() * kRows; ++r) {
+    const float* column = q_ + r / kRows * head_dim_ * kRows + r % kRows;
+    for (Pos i = 0; i < head_dim_; ++i) values[i] = column[i * kRows];
+    const float scale = kernel::fix_row(values, static_cast<int>(head_dim_), words);
+    q_scale_[r] = scale;
+    if (std::isnan(scale)) q_scale_[r / kRows * kRows] = scale;
+    std::int32_t* to = q16_ + r / kRows * (head_dim_ / 2) * kRows + r % kRows;
+    for (Pos i = 0; i < head_dim_ / 2; ++i) std::memcpy(to + i * kRows, words + 2 * i, sizeof *to);
+  }
 }
 
 kernel::Tile Tiles::tile(Pos i) const {
@@ -57,26 +87,57 @@ kernel::Tile Tiles::tile(Pos i) const {
           .n_rows = static_cast<int>(std::min(kRows, rows_.size() - i * kRows))};
 }
 
-kernel::KeyBlock Tiles::load(const AttendCall& call, Range keys) const {
+kernel::FixedTile Tiles::fixed_tile(Pos i) const {
+  const kernel::Tile plain = tile(i);
+  return {.q = q16_ + i * head_dim_ / 2 * kRows,
+          .q_scale = q_scale_ + i * kRows,
+          .o = plain.o,
+          .row_max = plain.row_max,
+          .row_sum = plain.row_sum,
+          .n_rows = plain.n_rows};
+}
+
+void Tiles::load(const AttendCall& call, Range keys) {
   const int n_keys = static_cast<int>(keys.size());
   const int dim = static_cast<int>(head_dim_);
   const int head = rows_.set->kv_head;
   kernel::load_rows(call.k.dtype, call.k.row(keys.begin, head), call.k.len_stride, n_keys, dim, k_);
   const bool finite =
       kernel::load_panels(call.v.dtype, call.v.row(keys.begin, head), call.v.len_stride, n_keys, dim, v_);
-  return {.k = k_, .v = v_, .n_keys = n_keys, .head_dim = dim, .v_finite = finite};
+  block_ = {.k = k_, .v = v_, .n_keys = n_keys, .head_dim = dim, .v_finite = finite};
 }
 
-void Tiles::see_all(const AttendCall& call, Range keys) {
-  const kernel::KeyBlock block = load(call, keys);
-  for (Pos i = 0; i < n_tiles(); ++i) kernel::visit(tile(i), block, {}, rule(call), scores_);
+void Tiles::load_fixed() {
+  const int dim = static_cast<int>(head_dim_);
+  fixed_block_ = {};
+  if (!block_.v_finite) return;
+  for (int key = 0; key < block_.n_keys; ++key) {
+    k_scale_[key] = kernel::fix_row(k_ + key * dim, dim, k16_ + key * dim);
+    if (std::isnan(k_scale_[key])) return;
+  }
+  kernel::fix_panels(v_, block_.n_keys, dim, v16_, v_scale_);
+  fixed_block_ = {
+      .k = k16_, .k_scale = k_scale_, .v = v16_, .v_scale = v_scale_, .n_keys = block_.n_keys, .head_dim = dim};
+}
+
+bool Tiles::see_all(const AttendCall& call, Range keys) {
+  load(call, keys);
+  if (fixed_) load_fixed();
+  for (Pos i = 0; i < n_tiles(); ++i) {
+    if (fixed_ && fixed_block_.k && !std::isnan(q_scale_[i * kRows])) {
+      kernel::visit_fixed(fixed_tile(i), fixed_block_, std::abs(call.scale), scores_);
+    } else {
+      kernel::visit(tile(i), block_, {}, rule(call), scores_);
+    }
+  }
+  return fixed_ && fixed_block_.k;
 }
 
 void Tiles::see_edge(const AttendCall& call, const Edge& edge) {
-  const kernel::KeyBlock block = load(call, edge.keys());
+  load(call, edge.keys());
   for (Pos i = 0; i < n_tiles(); ++i) {
     kernel::TileMask mask;
-    if (mask_tile(call, edge, i, mask)) kernel::visit(tile(i), block, mask, rule(call), scores_);
+    if (mask_tile(call, edge, i, mask)) kernel::visit(tile(i), block_, mask, rule(call), scores_);
   }
 }
 

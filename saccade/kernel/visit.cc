@@ -48,6 +48,7 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 #include "saccade/base/error.h"
+#include "saccade/kernel/fixed.h"
 #include "saccade/kernel/targets.h"
 
 namespace saccade::kernel {
@@ -89,6 +90,16 @@ void force_target(const std::string& name) {
   std::string line = "target must be one of";
   for (const std::string& known : supported_targets()) line += ' ' + known;
   fail_user(line + ", got " + name);
+}
+
+bool has_fixed() noexcept {
+#if HWY_ARCH_X86
+  static const bool cpu = __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw") &&
+                          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  return cpu && (hwy::SupportedTargets() & HWY_AVX3) != 0;  // false where a lesser target is forced
+#else
+  return false;
+#endif
 }
 
 std::string chosen_target() { return HWY_DYNAMIC_DISPATCH(TargetName)(); }

@@ -13,8 +13,10 @@
 #include <vector>
 
 #include "saccade/attend/attend.h"
+#include "saccade/kernel/fixed.h"
 #include "saccade/kernel/targets.h"
 #include "saccade/oracle/attention.h"
+#include "saccade/oracle/fixed.h"
 #include "saccade/weigh/softcap.h"
 #include "saccade/where/dense.h"
 #include "saccade/where/where.h"
@@ -66,6 +68,7 @@ struct AttendCase {
   float softcap = 0.0F;
   float gain = 1.0F;  ///< of q: scores are about this large
   int team = 2;
+  Precision precision = Precision::kF32;
   Pos most_rows = 40;  ///< judged; the others must only be numbers
 };
 
@@ -80,6 +83,7 @@ inline std::ostream& operator<<(std::ostream& out, const AttendCase& c) {
   if (c.bias_type)
     out << ", bias " << name_of(*c.bias_type) << " [" << c.bias_keys.begin << ", " << c.bias_keys.end << ")";
   if (c.scale) out << ", scale " << *c.scale;
+  if (c.precision == Precision::kI16) out << ", i16";
   return out << ", softcap " << c.softcap << ", gain " << c.gain << ", team " << c.team << ", seed " << c.seed;
 }
 
@@ -121,9 +125,14 @@ class Problem {
   }
 
   Expected expect(Pos i, Pos head) const {
-    return expect_row(
-        in, i, head, [this, head](Pos q_pos, Pos k_pos) { return where(head).admits(q_pos, k_pos); },
-        [this](auto score) { return weigh::Softcap{c.softcap}.shape(score); });
+    const auto visible = [this, head](Pos q_pos, Pos k_pos) { return where(head).admits(q_pos, k_pos); };
+    Expected expected =
+        expect_row(in, i, head, visible, [this](auto score) { return weigh::Softcap{c.softcap}.shape(score); });
+    if (c.precision == Precision::kI16) {
+      expected.eps = 1.0 / 4096;
+      expected.compare_with(oracle::attend_row_fixed(in, i, head, visible));
+    }
+    return expected;
   }
 
   std::int64_t pairs() const {
@@ -146,6 +155,7 @@ class Problem {
     if (c.bias_type) call.bias = {bias_.data(), *c.bias_type, bias_stride_};
     call.scale = in.scale;
     call.softcap = c.softcap;
+    call.precision = c.precision;
     call.q_begin = in.q_begin;
     return attend(call, team, workspace);
   }
@@ -230,6 +240,7 @@ inline void check_attend(const AttendCase& c) {
   for (const auto& [i, head] : rows_to_judge(c)) rows.push_back(problem.expect(i, head));
   const std::int64_t pairs = problem.pairs();
   on_every_target([&](const std::string&) {
+    if (c.precision == Precision::kI16 && !kernel::has_fixed()) return;
     Output out(c.q_len, c.n_heads, c.head_dim, c.o_layout);
     const AttendCost cost = problem.run(out, team_of(c.team), used_workspace());
     EXPECT_EQ(cost.pairs_visited, pairs) << c;

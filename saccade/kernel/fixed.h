@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstdint>
+
+#include "saccade/base/view.h"
+#include "saccade/kernel/visit.h"
+
+namespace saccade::kernel {
+
+/// The visit kernel in 16-bit fixed point, for CPUs with AVX-512 VNNI and no matrix unit: one instruction multiplies
+/// and adds 32 pairs where f32 does 16.
+///
+///   q, k      each row times its own scale, rounded to 16 bits, |q_int| |k_int| < 2^31, so that no dot product
+///   overflows weights   relative to the row's largest in the block, rounded to steps of 2^-12 v         each dimension
+///   of the block times its own scale, rounded to 13 bits
+/// Products are exact, sums are 32-bit integers; running maxima, sums and o stay f32.
+///
+/// A score is off by about 1e-5 |q| |k| scale (f16 rounding of q alone: 2e-5), o by at most a few 2^-12 of the largest
+/// value. bf16, for comparison: 1e-4 and 2^-8.
+inline constexpr int kWeightSteps = 4096;
+inline constexpr int kValueSteps = 4095;     ///< 128 keys x 4096 x 4095 < 2^31
+inline constexpr float kRowNorm = 46000.0F;  ///< largest |q_int|, |k_int|: its square plus rounding stays below 2^31
+
+/// Can this CPU, on the target in force (targets.h), run the kernels below?
+bool has_fixed() noexcept;
+
+struct FixedBlock {
+  const std::int16_t* k = nullptr;  ///< [n_keys, head_dim]
+  const float* k_scale = nullptr;   ///< [n_keys]: k = k_int k_scale
+  const std::int32_t* v = nullptr;  ///< [head_dim / 8, (n_keys + 1) / 2, 8]: two keys in one word, the earlier one low
+  const float* v_scale = nullptr;   ///< [head_dim]
+  int n_keys = 0;
+  int head_dim = 0;
+};
+
+struct FixedTile {
+  const std::int32_t* q = nullptr;  ///< [head_dim / 2, kTileRows]: two dimensions in one word, the earlier one low
+  const float* q_scale = nullptr;   ///< [kTileRows]
+  float* o = nullptr;               ///< as in Tile
+  float* row_max = nullptr;
+  float* row_sum = nullptr;
+  int n_rows = 0;
+};
+
+/// As `visit`, for finite inputs, without mask, soft cap or bias. `scale` > 0 multiplies q.k. Every row sees every key:
+/// keys share their scales, and a key that a row does not see must not touch what the row rounds to.
+///
+/// Requires  has_fixed(); 64-byte aligned buffers; `scratch`: kBlockKeys x kTileRows floats
+void visit_fixed(const FixedTile& tile, const FixedBlock& block, float scale, float* scratch) noexcept;
+
+/// One row to 16 bits; returns what an integer stands for. Not finite (NaN) when the row is not.
+float fix_row(const float* row, int dim, std::int16_t* out) noexcept;
+
+/// A block of f32 panels (as load_panels leaves them, all finite) to packed pairs and their scales.
+void fix_panels(const float* panels, int n_keys, int dim, std::int32_t* out, float* scale) noexcept;
+
+}  // namespace saccade::kernel

@@ -40,6 +40,14 @@ Attention attention_from_plan(const std::string& path) {
   }
 }
 
+Attention in_precision(Attention attention, const std::string& word) {
+  const Precision precision = parse_precision(word);
+  if (!attention.ours()) return attention;
+  attention.plan = std::make_shared<const Plan>(attention.plan->with_precision(precision));
+  attention.canonical = attention.plan->print();
+  return attention;
+}
+
 void check(const Attention& attention, const ModelFacts& model) {
   if (attention.ours()) attention.plan->check(model.n_layers, model.n_heads);
 }

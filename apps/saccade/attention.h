@@ -24,6 +24,10 @@ Attention attention_from_spec(const std::string& spec);
 /// A plan file. Errors: Fault::kUser, one line that names the file.
 Attention attention_from_plan(const std::string& path);
 
+/// The same in the precision that the user asked for; llama.cpp's own attention has its own. Errors: as
+/// parse_precision.
+Attention in_precision(Attention attention, const std::string& word);
+
 /// Errors: Fault::kUser when the plan names a layer or head that the model does not have.
 void check(const Attention& attention, const ModelFacts& model);
 

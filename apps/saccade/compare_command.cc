@@ -40,6 +40,8 @@ std::vector<Attention> attentions_of(const CompareOptions& options) {
   for (const auto& spec : options.attn) attentions.push_back(attention_from_spec(spec));
   for (const auto& path : options.plans) attentions.push_back(attention_from_plan(path));
   if (attentions.empty()) attentions = {attention_from_spec("ggml"), attention_from_spec("dense")};
+  if (options.given_precision)
+    for (auto& attention : attentions) attention = in_precision(std::move(attention), options.precision);
   return attentions;
 }
 

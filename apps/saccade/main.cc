@@ -42,6 +42,9 @@ void add_model_flags(CLI::App& command, ModelOptions& options) {
       ->capture_default_str()
       ->type_name("TOKENS")
       ->check(whole_number);
+  command.add_option("--precision", options.precision, "auto, f32 or i16 (saccade's own attention)")
+      ->capture_default_str()
+      ->type_name("WORD");
   command.add_flag("--json", options.json, "one JSON document on stdout (docs/cli.md)");
   command.add_flag("--verbose", options.verbose, "let llama.cpp talk, on stderr");
 }
@@ -49,6 +52,7 @@ void add_model_flags(CLI::App& command, ModelOptions& options) {
 void finish(const CLI::App& command, ModelOptions& options) {
   options.given_ctx = command.count("-c") > 0;
   options.given_threads = command.count("-t") > 0;
+  options.given_precision = command.count("--precision") > 0;
 }
 
 CLI::App* add_run(CLI::App& app, RunOptions& options) {

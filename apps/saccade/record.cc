@@ -9,6 +9,11 @@ std::optional<double> density(const llama::Record& record) {
   return static_cast<double>(record.pairs_visited) / static_cast<double>(record.pairs_dense);
 }
 
+double share_i16(const llama::Record& record) {
+  if (record.pairs_visited <= 0) return 0;
+  return static_cast<double>(record.pairs_i16) / static_cast<double>(record.pairs_visited);
+}
+
 double per_second(std::int64_t n, double seconds) { return seconds > 0 ? static_cast<double>(n) / seconds : 0; }
 
 nlohmann::ordered_json to_json(const RunRecord& record) {
@@ -37,6 +42,7 @@ nlohmann::ordered_json to_json(const RunRecord& record) {
           {"pairs_visited", if_ours(record.attended.pairs_visited)},
           {"pairs_dense", if_ours(record.attended.pairs_dense)},
           {"density", ours && share ? nlohmann::ordered_json(*share) : nlohmann::ordered_json(nullptr)},
+          {"share_i16", if_ours(share_i16(record.attended))},
           {"calls", if_ours(record.attended.calls)},
           {"calls_not_causal", if_ours(record.attended.calls_not_causal)},
           {"kv_bytes", record.kv_bytes}};
@@ -68,6 +74,8 @@ std::string to_text(const RunRecord& record) {
     const auto share = density(record.attended);
     line("pairs", fmt::format("{} of {} dense: density {}", record.attended.pairs_visited, record.attended.pairs_dense,
                               share ? fmt::format("{:.4f}", *share) : "unknown"));
+    line("precision", fmt::format("{}: i16 for {:.1f} % of the pairs, f32 for the others",
+                                  name_of(record.attention.plan->precision()), 100 * share_i16(record.attended)));
     if (record.attended.calls_not_causal > 0)
       line("ran dense", fmt::format("{} of {} calls, because their mask was not one causal run",
                                     record.attended.calls_not_causal, record.attended.calls));

@@ -102,8 +102,8 @@ void run_command(const RunOptions& options) {
   check(options);
   const std::string text = read_text(options.text);
   check_utf8("the question", options.question);
-  const Attention attention =
-      options.given_plan ? attention_from_plan(options.plan) : attention_from_spec(options.attn);
+  Attention attention = options.given_plan ? attention_from_plan(options.plan) : attention_from_spec(options.attn);
+  if (options.given_precision) attention = in_precision(std::move(attention), options.precision);
   if (!options.session.empty()) check_writable(options.session);
   ModelFacts facts = read_model_file(options.model);
   check(attention, facts);

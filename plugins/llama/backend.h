@@ -12,6 +12,7 @@ namespace saccade::llama {
 /// What our attention did since the last reset, summed over layers and heads.
 struct Record {
   std::int64_t pairs_visited = 0;
+  std::int64_t pairs_i16 = 0;  ///< of those, pairs that ran in 16-bit fixed point
   /// What dense causal attention, or the model's own mask, would have visited.
   std::int64_t pairs_dense = 0;
   /// FLASH_ATTN_EXT nodes that ran here.

@@ -42,6 +42,7 @@ void log(ggml_log_level level, const char* format, Args... args) {
 
 void add(Record& sum, const Record& more) {
   sum.pairs_visited += more.pairs_visited;
+  sum.pairs_i16 += more.pairs_i16;
   sum.pairs_dense += more.pairs_dense;
   sum.calls += more.calls;
   sum.calls_not_causal += more.calls_not_causal;

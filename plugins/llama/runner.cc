@@ -115,7 +115,10 @@ void Runner::run_part(const Part& part, const Plan& plan, Team& team, Record& re
     record.pairs_dense += given->pairs() * part.n_heads();
   }
   call.where = where;
-  record.pairs_visited += attend(call, team, workspace_).pairs_visited;
+  call.precision = plan.precision();
+  const AttendCost cost = attend(call, team, workspace_);
+  record.pairs_visited += cost.pairs_visited;
+  record.pairs_i16 += cost.pairs_i16;
 }
 
 }  // namespace saccade::llama

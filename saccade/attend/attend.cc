@@ -139,6 +139,18 @@ void check(const AttendCall& call) {
 }  // namespace
 }  // namespace detail
 
+std::string_view name_of(Precision precision) {
+  switch (precision) {
+    case Precision::kAuto:
+      return "auto";
+    case Precision::kF32:
+      return "f32";
+    case Precision::kI16:
+      return "i16";
+  }
+  return "?";
+}
+
 bool can_attend(DType q, DType k, DType v, Pos head_dim) {
   if (head_dim < 32 || head_dim > kernel::kMaxHeadDim || head_dim % 8 != 0 || q == DType::q8_0) return false;
   return (k != DType::q8_0 && v != DType::q8_0) || head_dim % 32 == 0;

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string_view>
 
 #include "saccade/base/team.h"
 #include "saccade/base/view.h"
@@ -17,6 +18,8 @@ enum class Precision : std::uint8_t {
   kI16,  ///< kernel/fixed.h; an error where the CPU lacks it. Rows that `visit_few` serves, blocks with NaN or inf,
          ///< soft caps and biases run f32 all the same.
 };
+
+std::string_view name_of(Precision precision);
 
 /// What one call of attention reads and writes.
 struct AttendCall {

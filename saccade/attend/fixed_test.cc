@@ -74,8 +74,8 @@ TEST_F(Fixed, Patterns) {
   }
 }
 
-/// A sink that takes most of a row, and a long flat rest whose weights are each below a step of the sink's: only the 127
-/// that share its block may be lost.
+/// A sink that takes most of a row, and a long flat rest whose weights are each below a step of the sink's: only the
+/// 127 that share its block may be lost.
 TEST_F(Fixed, ALongFlatRestBesideASink) {
   AttendCase c = fixed_case(8600);
   c.head_dim = 64, c.q_len = 64, c.kv_len = 6000, c.n_heads = 2, c.n_kv_heads = 1, c.gain = 1.0F;

@@ -75,6 +75,7 @@ Plan Plan::from_json(std::string_view json) {
   Plan plan;
   plan.default_row_ = std::move(read.default_row);
   plan.rows_ = std::move(read.rows);
+  plan.precision_ = read.precision;
   plan.built_ = std::make_shared<const Built>(plan.default_row_, plan.rows_);
   return plan;
 }
@@ -107,7 +108,8 @@ const Where& Plan::where(int layer, int head) const {
 }
 
 std::string Plan::print() const {
-  return rows_.empty() ? print_spec(default_row_.attn) : write_plan(default_row_, rows_);
+  const bool plain = rows_.empty() && precision_ == Precision::kAuto;
+  return plain ? print_spec(default_row_.attn) : write_plan({default_row_, rows_, precision_});
 }
 
 bool Plan::skips_attention() const {
@@ -115,7 +117,15 @@ bool Plan::skips_attention() const {
   return skips(default_row_) || std::ranges::any_of(rows_, skips);
 }
 
-bool Plan::operator==(const Plan& other) const { return default_row_ == other.default_row_ && rows_ == other.rows_; }
+Plan Plan::with_precision(Precision precision) const {
+  Plan plan = *this;
+  plan.precision_ = precision;
+  return plan;
+}
+
+bool Plan::operator==(const Plan& other) const {
+  return default_row_ == other.default_row_ && rows_ == other.rows_ && precision_ == other.precision_;
+}
 
 Plan::Plan() = default;
 Plan::Plan(Plan&&) noexcept = default;

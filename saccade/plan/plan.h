@@ -6,11 +6,15 @@
 #include <string_view>
 #include <vector>
 
+#include "saccade/attend/attend.h"
 #include "saccade/base/view.h"
 #include "saccade/plan/spec.h"
 #include "saccade/where/where.h"
 
 namespace saccade {
+
+/// auto, f32 or i16. Errors: Fault::kUser for another word, Fault::kMachine for i16 where the CPU lacks it.
+Precision parse_precision(std::string_view word);
 
 /// Which layer and head uses which mechanism: plain data. Later rows win over earlier ones, rows over the default.
 class Plan {
@@ -24,8 +28,9 @@ class Plan {
 
   /// Everything by one spec, e.g. "window(1024)+sink(4)". Errors: Fault::kUser, one line.
   static Plan from_spec(std::string_view spec);
-  /// {"default": {"attn": "dense"}, "rows": [{"layers": "2-23", "heads": "0,3-5", "attn": "window(1024)"}]}; "2-23" has
-  /// both ends in. Errors: Fault::kUser, one line; an unknown key names its nearest neighbour.
+  /// {"default": {"attn": "dense", "precision": "auto"}, "rows": [{"layers": "2-23", "heads": "0,3-5", "attn":
+  /// "window(1024)"}]}; "2-23" has both ends in. Errors: Fault::kUser, one line; an unknown key names its nearest
+  /// neighbour.
   static Plan from_json(std::string_view json);
   /// A file that exists is read as JSON, anything else is a spec.
   static Plan load(const std::string& file_or_spec);
@@ -36,8 +41,12 @@ class Plan {
   /// What this head of this layer looks at; lives as long as the plan. Equal specs give the same pointer.
   const Where& where(int layer, int head) const;
 
-  /// The spec alone when there are no rows, else JSON; from_spec / from_json of it gives an equal plan.
+  /// The spec alone when that says it all, else JSON; from_spec / from_json of it gives an equal plan.
   std::string print() const;
+
+  /// In which numbers all of it runs; kAuto unless the plan says otherwise.
+  Precision precision() const { return precision_; }
+  Plan with_precision(Precision precision) const;
 
   /// True when somewhere attention is skipped (`none`): the answers are worthless and the record says so.
   bool skips_attention() const;
@@ -55,6 +64,7 @@ class Plan {
   struct Built;
   Row default_row_;
   std::vector<Row> rows_;
+  Precision precision_ = Precision::kAuto;
   std::shared_ptr<const Built> built_;  // the Where of every row, made once
 };
 

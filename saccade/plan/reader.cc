@@ -10,6 +10,7 @@
 #include <system_error>
 
 #include "saccade/base/error.h"
+#include "saccade/kernel/fixed.h"
 #include "saccade/plan/nearest.h"
 #include "saccade/plan/quote.h"
 
@@ -19,7 +20,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::string_view kPlanKeys[] = {"default", "rows"};
-constexpr std::string_view kDefaultKeys[] = {"attn"};
+constexpr std::string_view kDefaultKeys[] = {"attn", "precision"};
 constexpr std::string_view kRowKeys[] = {"attn", "heads", "layers"};
 constexpr Pos kMostNumber = 1'000'000;  // no model has as many layers or heads; keeps sums far from overflow
 
@@ -67,6 +68,17 @@ Spec read_attn(const Json& row, std::string_view place) {
     return spec;
   } catch (const Error& error) {
     throw Error(error.fault(), fmt::format("plan: {}.attn: {}", place, error.what()));
+  }
+}
+
+Precision read_precision(const Json& row) {
+  if (!row.contains("precision")) return Precision::kAuto;
+  const Json& word = row["precision"];
+  if (!word.is_string()) fail_user(fmt::format("plan: default.precision must be a string, got {}", word.type_name()));
+  try {
+    return parse_precision(word.get_ref<const std::string&>());
+  } catch (const Error& error) {
+    throw Error(error.fault(), fmt::format("plan: default.{}", error.what()));
   }
 }
 
@@ -129,6 +141,16 @@ std::string print_ranges(const std::vector<Range>& ranges) {
 
 }  // namespace
 
+Precision parse_precision(std::string_view word) {
+  for (const Precision precision : {Precision::kAuto, Precision::kF32, Precision::kI16}) {
+    if (word != name_of(precision)) continue;
+    if (precision == Precision::kI16 && !kernel::has_fixed())
+      fail_machine("precision: i16 needs a CPU with AVX-512 VNNI");
+    return precision;
+  }
+  fail_user(fmt::format("precision: must be auto, f32 or i16, got {}", quote(word)));
+}
+
 PlanRows read_plan(std::string_view text) {
   const Json json = parse_json(text);
   PlanRows plan;
@@ -136,7 +158,9 @@ PlanRows read_plan(std::string_view text) {
   check_keys(json, "", kPlanKeys);
   if (json.contains("default")) {
     check_keys(json["default"], "default", kDefaultKeys);
-    plan.default_row.attn = read_attn(json["default"], "default");
+    const bool only_precision = json["default"].contains("precision") && !json["default"].contains("attn");
+    if (!only_precision) plan.default_row.attn = read_attn(json["default"], "default");
+    plan.precision = read_precision(json["default"]);
   }
   if (!json.contains("rows")) return plan;
   const Json& rows = json["rows"];
@@ -150,11 +174,12 @@ PlanRows read_plan(std::string_view text) {
   return plan;
 }
 
-std::string write_plan(const Plan::Row& default_row, const std::vector<Plan::Row>& rows) {
+std::string write_plan(const PlanRows& plan) {
   Json json;
-  json["default"]["attn"] = print_spec(default_row.attn);
+  json["default"]["attn"] = print_spec(plan.default_row.attn);
+  if (plan.precision != Precision::kAuto) json["default"]["precision"] = name_of(plan.precision);
   json["rows"] = Json::array();
-  for (const Plan::Row& row : rows) {
+  for (const Plan::Row& row : plan.rows) {
     Json out;
     if (!row.layers.empty()) out["layers"] = print_ranges(row.layers);
     if (!row.heads.empty()) out["heads"] = print_ranges(row.heads);

@@ -12,13 +12,14 @@ namespace saccade {
 struct PlanRows {
   Plan::Row default_row;
   std::vector<Plan::Row> rows;
+  Precision precision = Precision::kAuto;
 };
 
-/// Reads {"default": {"attn": SPEC}, "rows": [{"layers": "2-23", "heads": "0,3-5", "attn": SPEC}]}. Without "default",
-/// everything is dense. Errors: Fault::kUser, one line, "plan: rows[0].layers: ...".
+/// Reads {"default": {"attn": SPEC, "precision": WORD}, "rows": [{"layers": "2-23", "heads": "0,3-5", "attn": SPEC}]}.
+/// Without "default", everything is dense. Errors: Fault::kUser, one line, "plan: rows[0].layers: ...".
 PlanRows read_plan(std::string_view json);
 
 /// One line of JSON; read_plan(write_plan(p)) == p.
-std::string write_plan(const Plan::Row& default_row, const std::vector<Plan::Row>& rows);
+std::string write_plan(const PlanRows& plan);
 
 }  // namespace saccade

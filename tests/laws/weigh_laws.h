@@ -76,7 +76,7 @@ void check_weigh_laws(const std::vector<M>& params) {
           const double raw = gain * random.normal();
           const double score = mechanism.shape(raw);
           EXPECT_NEAR(mechanism.shape(static_cast<float>(raw)), score,
-                      4.0 * Expected::kEps * std::max(std::fabs(raw), 1.0))
+                      4.0 * static_cast<double>(std::numeric_limits<float>::epsilon()) * std::max(std::fabs(raw), 1.0))
               << "the definition in f32 is another one than in fp64";
           scores.push_back(random.one_in(9) ? -std::numeric_limits<double>::infinity() : score);
         }

@@ -234,9 +234,9 @@ ggml_backend_t cpu_backend(int n_threads) {
   return backend;
 }
 
-ggml_backend_t our_backend(const std::string& spec, int n_threads) {
+ggml_backend_t our_backend(const std::string& spec, int n_threads, Precision precision) {
   cpu_backend(n_threads);  // ours asks for it
-  llama::use_plan(std::make_shared<const Plan>(Plan::from_spec(spec)));
+  llama::use_plan(std::make_shared<const Plan>(Plan::from_spec(spec).with_precision(precision)));
   static const ggml_backend_t backend = ggml_backend_init_by_name("Saccade", nullptr);
   set_n_threads(backend, n_threads);
   return backend;

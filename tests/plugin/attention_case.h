@@ -6,6 +6,7 @@
 
 #include "ggml-backend.h"
 #include "ggml.h"
+#include "saccade/attend/attend.h"
 #include "saccade/base/view.h"
 #include "saccade/oracle/attention.h"
 
@@ -62,6 +63,6 @@ class AttentionGraph {
 /// ggml's CPU backend; the same for all tests of a program.
 ggml_backend_t cpu_backend(int n_threads);
 /// Our backend in this program, running the spec's plan.
-ggml_backend_t our_backend(const std::string& spec, int n_threads);
+ggml_backend_t our_backend(const std::string& spec, int n_threads, Precision precision = Precision::kF32);
 
 }  // namespace saccade::testing

@@ -7,6 +7,7 @@
 #include <cstdio>
 
 #include "ggml-backend.h"
+#include "saccade/oracle/fixed.h"
 #include "tests/plugin/attention_case.h"
 #include "tests/support/random.h"
 #include "tests/tolerance.h"
@@ -40,13 +41,26 @@ struct SoftCap {
   }
 };
 
+/// What precision auto, which may run in 16-bit fixed point, is measured against.
+Expected expect_fixed(Expected row, const oracle::Inputs& in) {
+  const auto not_hidden = [&](Pos q_pos, Pos k_pos) {
+    return in.bias.empty() || !std::isinf(in.bias[static_cast<std::size_t>(q_pos * in.kv_len + k_pos)]);
+  };
+  row.eps = 1.0 / 4096;
+  row.compare_with(oracle::attend_row_fixed(in, row.i, row.head, not_hidden));
+  return row;
+}
+
 void check_row(const AttentionCase& c, const oracle::Inputs& in, Pos stream, Pos i, Pos head,
-               const std::vector<float>& ours, const std::vector<float>& ggmls, Tally& tally) {
+               const std::vector<float>& ours, const std::vector<float>& in_auto, const std::vector<float>& ggmls,
+               Tally& tally) {
   const auto visible = [](Pos, Pos) { return true; };  // the bias hides
   const Expected row = expect_row(in, i, head, visible, SoftCap{c.softcap});
   const std::size_t first = static_cast<std::size_t>(((stream * c.q_len + i) * c.n_heads + head) * c.head_dim);
   const auto size = static_cast<std::size_t>(c.head_dim);
   EXPECT_TRUE(judge(row, std::span(ours).subspan(first, size), nullptr, c.seed)) << c.print() << ", stream " << stream;
+  EXPECT_TRUE(judge(expect_fixed(row, in), std::span(in_auto).subspan(first, size), nullptr, c.seed))
+      << c.print() << ", stream " << stream << ", precision auto";
   for (std::size_t d = 0; d < size; ++d) {
     tally.our_error.add(std::fabs(ours[first + d] - row.exact.o[d]));
     tally.ggml_error.add(std::fabs(ggmls[first + d] - row.exact.o[d]));
@@ -65,6 +79,7 @@ void check_case(const AttentionCase& c, Tally& tally) {
   }
   ++tally.ours;
   const std::vector<float> our_o = graph.run(ours);
+  const std::vector<float> auto_o = graph.run(our_backend("dense", n_threads, Precision::kAuto));
   const std::vector<float> ggml_o = graph.run(cpu_backend(n_threads));
   for (const float x : our_o) ASSERT_TRUE(std::isfinite(x)) << c.print();
   for (Pos stream = 0; stream < c.n_streams; ++stream) {
@@ -72,7 +87,7 @@ void check_case(const AttentionCase& c, Tally& tally) {
     for (Pos n = 0; n < n_rows; ++n) {  // the corners, and what lies between them by chance
       const Pos i = n == 0 ? 0 : n == 1 ? c.q_len - 1 : random.between(0, c.q_len - 1);
       const Pos head = n == 0 ? 0 : n == 1 ? c.n_heads - 1 : random.between(0, c.n_heads - 1);
-      check_row(c, graph.inputs(stream, head), stream, i, head, our_o, ggml_o, tally);
+      check_row(c, graph.inputs(stream, head), stream, i, head, our_o, auto_o, ggml_o, tally);
     }
   }
 }

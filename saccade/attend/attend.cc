@@ -9,6 +9,7 @@
 
 #include "saccade/attend/edge.h"
 #include "saccade/attend/few.h"
+#include "saccade/attend/packed.h"
 #include "saccade/attend/schedule.h"
 #include "saccade/attend/splits.h"
 #include "saccade/attend/tiles.h"
@@ -22,10 +23,10 @@ namespace {
 
 /// What one worker needs beside the call.
 struct Room {
-  Room(Layout layout, const AttendCall& call, const Schedule& schedule)
+  Room(Layout layout, const AttendCall& call, const Schedule& schedule, Packed* packed)
       : edge(layout, schedule.block_q),
         few(layout, call.q.dim, call.bias.data != nullptr),
-        tiles(layout, call, schedule.most_rows()),
+        tiles(layout, call, schedule.most_rows(), packed),
         bytes(layout.used()) {}
 
   Edge edge;
@@ -56,8 +57,9 @@ class Item {
     seen.start(call_, rows_);
     Pos pairs = 0, pairs_i16 = 0;
     for (const Visit& visit : visits()) {
-      for (Pos at = visit.keys.begin; at < visit.keys.end; at += kernel::kBlockKeys) {
-        const Range keys{at, std::min<Pos>(at + kernel::kBlockKeys, visit.keys.end)};
+      for (Range keys{visit.keys.begin, 0}; keys.begin < visit.keys.end; keys.begin = keys.end) {
+        // Blocks end at multiples of their size, so that all items cut the keys alike and can share them.
+        keys.end = std::min((keys.begin / kernel::kBlockKeys + 1) * kernel::kBlockKeys, visit.keys.end);
         if (visit.full) {
           const bool fixed = seen.see_all(call_, keys);
           pairs += rows_.q_rows.size() * keys.size();
@@ -167,7 +169,8 @@ AttendCost attend(const AttendCall& call, Team& team, Workspace& workspace) {
   check(call);
   const Schedule schedule = make_schedule(call, team.size());
   if (schedule.n_items() == 0) return {};
-  const auto room_at = [&](std::byte* base) { return Room(Layout(base), call, schedule); };
+  std::optional<Packed> packed;
+  const auto room_at = [&](std::byte* base) { return Room(Layout(base), call, schedule, packed ? &*packed : nullptr); };
   const auto partials_at = [&](Layout& layout) { return Partials(layout, call, schedule.n_splits); };
 
   std::optional<Partials> partials;
@@ -175,6 +178,14 @@ AttendCost attend(const AttendCall& call, Team& team, Workspace& workspace) {
   try {
     Workspace::Rooms& memory = workspace.rooms();
     memory.workers.resize(std::max(memory.workers.size(), static_cast<std::size_t>(team.size())));
+    if (Packed::worth_it(call, schedule.n_blocks)) {
+      Layout measure;
+      packed.emplace(measure, call);
+      memory.packed.reserve(measure.used());
+      Layout layout(memory.packed.data());
+      packed.emplace(layout, call);
+      packed->clear();
+    }
     const std::size_t bytes = room_at(nullptr).bytes;
     for (int worker = 0; worker < team.size(); ++worker) {
       Buffer& buffer = memory.workers[static_cast<std::size_t>(worker)];

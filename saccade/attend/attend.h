@@ -80,7 +80,8 @@ bool can_attend(DType q, DType k, DType v, Pos head_dim);
 ///           NaN and inf stay in the rows that look at them.
 /// Accuracy  per row at most 2x the error of plain loops in the same precision, plus 4 eps max|v|: eps(f32) = 2^-23,
 ///           eps(i16) = 2^-12 (kernel/fixed.h says what is rounded)
-/// Cost      4 head_dim FLOP a visited pair; memory O(workers x (block of queries) x head_dim), never q_len x kv_len.
+/// Cost      4 head_dim FLOP a visited pair; memory O(workers x (block of queries) x head_dim), never q_len x kv_len;
+///           in i16 also the keys and values in 16 bits, at most 64 MiB.
 ///           Same inputs, team size and CPU target give the same bits.
 /// Source    FlashAttention-2, arXiv:2307.08691; split over keys: Flash-Decoding (Dao et al. 2023)
 AttendCost attend(const AttendCall& call, Team& team, Workspace& workspace);

@@ -23,7 +23,8 @@ bool runs_fixed(const AttendCall& call) {
   return kernel::has_fixed();
 }
 
-Tiles::Tiles(Layout& layout, const AttendCall& call, Pos most_rows) : head_dim_(call.q.dim), fixed_(runs_fixed(call)) {
+Tiles::Tiles(Layout& layout, const AttendCall& call, Pos most_rows, Packed* shared)
+    : head_dim_(call.q.dim), fixed_(runs_fixed(call)), shared_(shared) {
   const Pos tiles = tiles_of(most_rows);
   constexpr Pos kKeys = kernel::kBlockKeys;
   q_ = layout.take<float>(tiles * head_dim_ * kRows);
@@ -37,10 +38,7 @@ Tiles::Tiles(Layout& layout, const AttendCall& call, Pos most_rows) : head_dim_(
   bias_ = call.bias.data ? layout.take<float>(kKeys * kRows) : nullptr;
   q16_ = fixed_ ? layout.take<std::int32_t>(tiles * head_dim_ / 2 * kRows) : nullptr;
   q_scale_ = fixed_ ? layout.take<float>(tiles * kRows) : nullptr;
-  k16_ = fixed_ ? layout.take<std::int16_t>(kKeys * head_dim_) : nullptr;
-  v16_ = fixed_ ? layout.take<std::int32_t>(kKeys / 2 * head_dim_) : nullptr;
-  k_scale_ = fixed_ ? layout.take<float>(kKeys) : nullptr;
-  v_scale_ = fixed_ ? layout.take<float>(head_dim_) : nullptr;
+  if (fixed_) own_ = FixedRoom(layout, head_dim_);
 }
 
 Pos Tiles::n_tiles() const { return tiles_of(rows_.size()); }
@@ -107,30 +105,43 @@ void Tiles::load(const AttendCall& call, Range keys) {
   block_ = {.k = k_, .v = v_, .n_keys = n_keys, .head_dim = dim, .v_finite = finite};
 }
 
-void Tiles::load_fixed() {
+/// False where a key or value is NaN or inf.
+bool Tiles::fix(const AttendCall& call, Range keys, const FixedRoom& room) {
   const int dim = static_cast<int>(head_dim_);
-  fixed_block_ = {};
-  if (!block_.v_finite) return;
+  load(call, keys);
+  if (!block_.v_finite) return false;
   for (int key = 0; key < block_.n_keys; ++key) {
-    k_scale_[key] = kernel::fix_row(k_ + key * dim, dim, k16_ + key * dim);
-    if (std::isnan(k_scale_[key])) return;
+    room.k_scale[key] = kernel::fix_row(k_ + key * dim, dim, room.k + key * dim);
+    if (std::isnan(room.k_scale[key])) return false;
   }
-  kernel::fix_panels(v_, block_.n_keys, dim, v16_, v_scale_);
-  fixed_block_ = {
-      .k = k16_, .k_scale = k_scale_, .v = v16_, .v_scale = v_scale_, .n_keys = block_.n_keys, .head_dim = dim};
+  kernel::fix_panels(v_, block_.n_keys, dim, room.v, room.v_scale);
+  return true;
+}
+
+/// The keys in fixed point, shared where that can be; null where they cannot be had.
+const FixedRoom* Tiles::fixed_keys(const AttendCall& call, Range keys) {
+  const bool whole = keys.begin % kernel::kBlockKeys == 0 && keys.size() == kernel::kBlockKeys;
+  const auto fill = [&](const FixedRoom& room) { return fix(call, keys, room); };
+  if (shared_ && whole) {
+    const Pos block = keys.begin / kernel::kBlockKeys;
+    if (const FixedRoom* room = shared_->get(rows_.set->kv_head, block, shared_room_, fill)) return room;
+  }
+  return fill(own_) ? &own_ : nullptr;
 }
 
 bool Tiles::see_all(const AttendCall& call, Range keys) {
-  load(call, keys);
-  if (fixed_) load_fixed();
+  block_ = {};
+  const FixedRoom* fixed = fixed_ ? fixed_keys(call, keys) : nullptr;
   for (Pos i = 0; i < n_tiles(); ++i) {
-    if (fixed_ && fixed_block_.k && !std::isnan(q_scale_[i * kRows])) {
-      kernel::visit_fixed(fixed_tile(i), fixed_block_, std::abs(call.scale), scores_);
+    if (fixed && !std::isnan(q_scale_[i * kRows])) {
+      const auto block = fixed->block(static_cast<int>(keys.size()), static_cast<int>(head_dim_));
+      kernel::visit_fixed(fixed_tile(i), block, std::abs(call.scale), scores_);
     } else {
+      if (!block_.k) load(call, keys);
       kernel::visit(tile(i), block_, {}, rule(call), scores_);
     }
   }
-  return fixed_ && fixed_block_.k;
+  return fixed != nullptr;
 }
 
 void Tiles::see_edge(const AttendCall& call, const Edge& edge) {

@@ -47,6 +47,7 @@ class Layout {
 struct Workspace::Rooms {
   std::vector<detail::Buffer> workers;  ///< one each
   detail::Buffer partials;              ///< results of splits, before they are merged
+  detail::Buffer packed;                ///< keys in fixed point, shared by the items of a call
 };
 
 }  // namespace saccade

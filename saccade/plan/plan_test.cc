@@ -7,6 +7,8 @@
 #include <fstream>
 #include <string>
 
+#include "saccade/base/error.h"
+#include "saccade/kernel/targets.h"
 #include "tests/support/error_line.h"
 #include "tests/support/random.h"
 
@@ -249,6 +251,37 @@ TEST_F(PlanFile, SaysWhyAFileCannotBeRead) {
   EXPECT_EQ(load_error("some/plan"), "plan: there is no file \"some/plan\"");
   EXPECT_EQ(load_error(folder_.string()), "plan: \"" + folder_.string() + "\" is a directory, not a file or a spec");
   EXPECT_TRUE(load_error(write("empty.json", "")).starts_with("plan: invalid JSON, "));
+}
+
+TEST(PlanPrecision, IsReadKeptAndPrinted) {
+  EXPECT_EQ(Plan::from_spec("dense").precision(), Precision::kAuto);
+  const Plan f32 = Plan::from_json(R"({"default": {"precision": "f32"}})");
+  EXPECT_EQ(f32.precision(), Precision::kF32);
+  EXPECT_EQ(f32, Plan::from_spec("dense").with_precision(Precision::kF32));
+  EXPECT_NE(f32, Plan::from_spec("dense"));
+  EXPECT_EQ(f32.print(), R"({"default":{"attn":"dense","precision":"f32"},"rows":[]})");
+  EXPECT_EQ(Plan::from_json(f32.print()), f32);
+  EXPECT_EQ(Plan::from_json(R"({"default": {"attn": "dense", "precision": "auto"}})").print(), "dense");
+}
+
+TEST(PlanPrecision, AnotherWordIsRefused) {
+  EXPECT_EQ(json_error(R"({"default": {"precision": "int3"}})"),
+            "plan: default.precision: must be auto, f32 or i16, got \"int3\"");
+  EXPECT_EQ(json_error(R"({"default": {"precision": 16}})"), "plan: default.precision must be a string, got number");
+}
+
+TEST(PlanPrecision, I16WhereTheCpuLacksItIsTheMachinesFault) {
+  struct Free {
+    ~Free() { kernel::force_target(""); }
+  } free;
+  kernel::force_target(kernel::supported_targets().back());
+  try {
+    parse_precision("i16");
+    ADD_FAILURE() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.fault(), Fault::kMachine);
+    EXPECT_STREQ(error.what(), "precision: i16 needs a CPU with AVX-512 VNNI");
+  }
 }
 
 }  // namespace

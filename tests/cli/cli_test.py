@@ -94,7 +94,7 @@ class Lists(Cli):
     def test_plugin_prints_a_path_and_the_line_that_uses_it(self):
         path, line = self.ok("plugin").stdout.decode().splitlines()
         self.assertTrue(os.path.exists(path))
-        self.assertEqual(line, f"GGML_BACKEND_PATH={path} llama-server -m MODEL -fa on")
+        self.assertEqual(line, f"GGML_BACKEND_PATH={path} LLAMA_ARG_OVERRIDE_TENSOR=none=CPU llama-server -m MODEL -fa on")
 
     def test_help_goes_to_stdout(self):
         self.assertIn("compare", self.ok("--help").stdout.decode())
@@ -289,7 +289,7 @@ class Outputs(Cli):
 class Run(Cli):
     KEYS = ["model", "attn", "skips_attention", "n_prompt", "n_reused", "n_generated", "n_text", "n_text_given", "n_ctx",
             "threads", "stop", "prefill_s", "prefill_tok_per_s", "decode_s", "decode_tok_per_s", "attention_s",
-            "selection_s", "pairs_visited", "pairs_dense", "density", "calls", "calls_not_causal", "kv_bytes", "answer"]
+            "selection_s", "pairs_visited", "pairs_dense", "density", "share_i16", "calls", "calls_not_causal", "kv_bytes", "answer"]
 
     def test_the_record(self):
         record, _ = self.answer("-p", "who?")

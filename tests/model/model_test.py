@@ -51,12 +51,12 @@ class Agreement(Real):
 
     llama.cpp rounds the activations of quantised layers to 8 bits, which turns a difference in the last bit of an attention
     output into a KL of 1e-3 (Q8_0) to 6e-3 (Q4_K): its own two attentions, flash on and off, differ by as much. So exactness
-    is judged on copies of the models with f32 weights, and on the models as they are ours may be no farther from theirs
+    is judged on copies of the models with f32 weights, in f32 and in precision auto, and on the models as they are ours may be no farther from theirs
     than theirs are from each other.
     """
 
-    def rows(self, model, *specs):
-        attn = [word for spec in specs for word in ("--attn", spec)]
+    def rows(self, model, *specs, plans=()):
+        attn = [word for spec in specs for word in ("--attn", spec)] + [word for plan in plans for word in ("--plan", plan)]
         text = self.text("novel.txt", self.novel[20_000:40_000])
         done = saccade("compare", "-m", model, "-f", text, "-c", 2048, "--json", *attn)
         self.assertEqual(done.returncode, 0, done.stderr.decode())
@@ -70,11 +70,15 @@ class Agreement(Real):
         quantize = os.path.join(os.environ["SACCADE_LLAMA_PREFIX"], "bin", "llama-quantize")
         subprocess.run([quantize, "--allow-requantize", found("model", name), copy, "F32", "2"], check=True,
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        _, dense = self.rows(copy, "ggml", "dense")
+        f32 = self.text("f32.json", '{"default": {"attn": "dense", "precision": "f32"}}')
+        _, in_auto, in_f32 = self.rows(copy, "ggml", "dense", plans=[f32])
         os.unlink(copy)
-        self.assertLessEqual(dense["kl_mean"], 1e-5)
-        self.assertGreaterEqual(dense["top1_agreement"], 0.995)
-        self.assertEqual(dense["density"], 1)
+        self.assertLessEqual(in_f32["kl_mean"], 1e-5)
+        self.assertGreaterEqual(in_f32["top1_agreement"], 0.995)
+        self.assertLessEqual(in_auto["kl_mean"], 1e-3)
+        self.assertGreaterEqual(in_auto["top1_agreement"], 0.98)
+        for row in (in_auto, in_f32):
+            self.assertEqual(row["density"], 1)
 
     def as_close_as_theirs(self, name):
         _, theirs, ours = self.rows(found("model", name), "ggml", "ggml(fa=off)", "dense")

@@ -305,6 +305,12 @@ class Run(Cli):
         self.assertLess(record["density"], 0.2)
         self.assertGreater(record["density"], 0)
 
+    def test_precision_is_part_of_what_a_session_is_made_with(self):
+        record, _ = self.answer("--precision", "f32", "--session", "f32.session")
+        self.assertEqual(record["share_i16"], 0)
+        self.assertIn("f32", self.run_refused(2, "--session", "f32.session", "--precision", "i16"))
+        self.assertIn("f16", self.run_refused(2, "--precision", "f16"))
+
     def test_none_is_loud(self):
         done = self.ok("run", "-m", self.model, "-f", self.text, "-n", 4, "--attn", "none")
         self.assertIn("ATTENTION WAS SKIPPED", done.stderr.decode())

@@ -69,7 +69,8 @@ struct Backend {
     add(record, done);
     const std::lock_guard lock(state().mutex);
     add(state().record, done);
-    if (done.calls_not_causal > 0 && plan && !(*plan == dense) && !state().told_not_causal) {
+    if (done.calls_not_causal > 0 && plan && !(plan->with_precision(Precision::kAuto) == dense) &&
+        !state().told_not_causal) {
       state().told_not_causal = true;
       log(GGML_LOG_LEVEL_WARN,
           "saccade: the mask of %s is not one causal run in slot order (a sliding window, several sequences, reused "
@@ -97,11 +98,14 @@ const char* backend_name(ggml_backend_t) { return kName; }
 void backend_free(ggml_backend_t backend) {
   const Record& done = backend_of(backend).record;
   if (done.calls > 0) {
+    const auto share = [](std::int64_t part, std::int64_t of, double of_nothing) {
+      return of > 0 ? static_cast<double>(part) / static_cast<double>(of) : of_nothing;
+    };
     log(GGML_LOG_LEVEL_INFO,
-        "saccade: %lld attention nodes ran here (%lld not one causal run) in %.3f s, density %.4f\n",
+        "saccade: %lld attention nodes ran here (%lld not one causal run) in %.3f s, density %.4f, %.1f %% of it i16\n",
         static_cast<long long>(done.calls), static_cast<long long>(done.calls_not_causal),
-        static_cast<double>(done.attention_ns) * 1e-9,
-        done.pairs_dense > 0 ? static_cast<double>(done.pairs_visited) / static_cast<double>(done.pairs_dense) : 1.0);
+        static_cast<double>(done.attention_ns) * 1e-9, share(done.pairs_visited, done.pairs_dense, 1.0),
+        100 * share(done.pairs_i16, done.pairs_visited, 0.0));
   }
   delete &backend_of(backend);
   delete backend;

@@ -73,7 +73,7 @@ TEST_F(Backend, EachHeadHasItsOwnRow) {
   ggml_backend_t ours = our_backend("dense", 2);
   const std::vector<float> dense = graph.run(ours);
   llama::use_plan(std::make_shared<const Plan>(Plan::from_json(
-      R"json({"default": {"attn": "dense"}, "rows": [{"layers": "3", "heads": "1-2", "attn": "window(7)"}]})json")));
+      R"json({"default": {"attn": "dense", "precision": "f32"}, "rows": [{"layers": "3", "heads": "1-2", "attn": "window(7)"}]})json")));
   ggml_set_name(graph.node()->src[0], "Qcur-3 (view) (permuted)");
   const std::vector<float> mixed = graph.run(ours);
   ggml_set_name(graph.node()->src[0], "Qcur-4 (view) (permuted)");

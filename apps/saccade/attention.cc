@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "apps/saccade/text_file.h"
+#include "saccade/attend/attend.h"
 #include "saccade/base/error.h"
 #include "saccade/plan/spec.h"
 
@@ -49,7 +50,9 @@ Attention in_precision(Attention attention, const std::string& word) {
 }
 
 void check(const Attention& attention, const ModelFacts& model) {
-  if (attention.ours()) attention.plan->check(model.n_layers, model.n_heads);
+  if (!attention.ours()) return;
+  attention.plan->check(model.n_layers, model.n_heads);
+  check_precision(attention.plan->precision());
 }
 
 }  // namespace saccade::app

@@ -31,7 +31,7 @@ std::string hash_of(const Session& session) {
 json read_line(std::FILE* file, const std::string& path) {
   std::string line;
   for (int c = 0; line.size() < kMaxLine && (c = std::fgetc(file)) != EOF && c != '\n';) line += static_cast<char>(c);
-  const json head = json::parse(line, nullptr, false);
+  json head = json::parse(line, nullptr, false);
   if (!head.is_object() || !head.contains("saccade_session")) refuse(path, "not a session of saccade");
   if (head["saccade_session"] != 1) refuse(path, "a session of another version of saccade");
   return head;

@@ -130,9 +130,7 @@ void check(const AttendCall& call) {
   if (call.bias.data && call.bias.dtype != DType::f32 && call.bias.dtype != DType::f16) {
     fail("bias must be f32 or f16, got " + std::string(name_of(call.bias.dtype)));
   }
-  if (call.precision == Precision::kI16 && !kernel::has_fixed()) {
-    fail("precision i16 needs a CPU with AVX-512 VNNI (target AVX3)");
-  }
+  check_precision(call.precision);
   if (!std::isfinite(call.scale) || !(call.softcap >= 0) || !std::isfinite(call.softcap)) {
     fail("scale must be finite and softcap finite and >= 0");
   }
@@ -141,16 +139,10 @@ void check(const AttendCall& call) {
 }  // namespace
 }  // namespace detail
 
-std::string_view name_of(Precision precision) {
-  switch (precision) {
-    case Precision::kAuto:
-      return "auto";
-    case Precision::kF32:
-      return "f32";
-    case Precision::kI16:
-      return "i16";
+void check_precision(Precision precision) {
+  if (precision == Precision::kI16 && !kernel::has_fixed()) {
+    fail_machine("precision i16 needs a CPU with AVX-512 VNNI (target AVX3)");
   }
-  return "?";
 }
 
 bool can_attend(DType q, DType k, DType v, Pos head_dim) {

@@ -3,23 +3,13 @@
 #include <cstdint>
 #include <memory>
 #include <span>
-#include <string_view>
 
+#include "saccade/base/precision.h"
 #include "saccade/base/team.h"
 #include "saccade/base/view.h"
 #include "saccade/where/where.h"
 
 namespace saccade {
-
-/// In which numbers scores and weighted values are computed; maxima, sums and results are always f32.
-enum class Precision : std::uint8_t {
-  kAuto,  ///< i16 where the CPU has it and keys and values are stored in fewer than 32 bits, else f32
-  kF32,
-  kI16,  ///< kernel/fixed.h; an error where the CPU lacks it. Rows that `visit_few` serves, blocks with NaN or inf,
-         ///< soft caps and biases run f32 all the same.
-};
-
-std::string_view name_of(Precision precision);
 
 /// What one call of attention reads and writes.
 struct AttendCall {
@@ -65,6 +55,9 @@ class Workspace {
 
 /// Pairs that dense causal attention would visit: the denominator of a density. Summed over n_heads.
 std::int64_t dense_pairs(Pos q_begin, Pos q_len, Pos kv_len, Pos n_heads);
+
+/// Errors: Fault::kMachine, one line, when this CPU cannot run the precision.
+void check_precision(Precision precision);
 
 /// May `attend` be called with these types and sizes? False means "decline", never "wrong".
 /// head_dim: multiples of 8 from 32 to 256 (q8_0 keys or values: multiples of 32).

@@ -173,7 +173,7 @@ TEST(FixedTarget, ALesserTargetHasNone) {
       problem.run(out, team_of(1), used_workspace());
       ADD_FAILURE() << "no error on " << target;
     } catch (const Error& error) {
-      EXPECT_STREQ(error.what(), "attend: precision i16 needs a CPU with AVX-512 VNNI (target AVX3)");
+      EXPECT_STREQ(error.what(), "precision i16 needs a CPU with AVX-512 VNNI (target AVX3)");
     }
   });
 }

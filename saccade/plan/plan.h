@@ -6,14 +6,14 @@
 #include <string_view>
 #include <vector>
 
-#include "saccade/attend/attend.h"
+#include "saccade/base/precision.h"
 #include "saccade/base/view.h"
 #include "saccade/plan/spec.h"
 #include "saccade/where/where.h"
 
 namespace saccade {
 
-/// auto, f32 or i16. Errors: Fault::kUser for another word, Fault::kMachine for i16 where the CPU lacks it.
+/// auto, f32 or i16. Errors: Fault::kUser for another word. (attend.h, check_precision: can this CPU run it?)
 Precision parse_precision(std::string_view word);
 
 /// Which layer and head uses which mechanism: plain data. Later rows win over earlier ones, rows over the default.

@@ -7,8 +7,6 @@
 #include <fstream>
 #include <string>
 
-#include "saccade/base/error.h"
-#include "saccade/kernel/targets.h"
 #include "tests/support/error_line.h"
 #include "tests/support/random.h"
 
@@ -268,20 +266,6 @@ TEST(PlanPrecision, AnotherWordIsRefused) {
   EXPECT_EQ(json_error(R"({"default": {"precision": "int3"}})"),
             "plan: default.precision: must be auto, f32 or i16, got \"int3\"");
   EXPECT_EQ(json_error(R"({"default": {"precision": 16}})"), "plan: default.precision must be a string, got number");
-}
-
-TEST(PlanPrecision, I16WhereTheCpuLacksItIsTheMachinesFault) {
-  struct Free {
-    ~Free() { kernel::force_target(""); }
-  } free;
-  kernel::force_target(kernel::supported_targets().back());
-  try {
-    parse_precision("i16");
-    ADD_FAILURE() << "no error";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.fault(), Fault::kMachine);
-    EXPECT_STREQ(error.what(), "precision: i16 needs a CPU with AVX-512 VNNI");
-  }
 }
 
 }  // namespace

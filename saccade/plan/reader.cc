@@ -10,7 +10,6 @@
 #include <system_error>
 
 #include "saccade/base/error.h"
-#include "saccade/kernel/fixed.h"
 #include "saccade/plan/nearest.h"
 #include "saccade/plan/quote.h"
 
@@ -143,10 +142,7 @@ std::string print_ranges(const std::vector<Range>& ranges) {
 
 Precision parse_precision(std::string_view word) {
   for (const Precision precision : {Precision::kAuto, Precision::kF32, Precision::kI16}) {
-    if (word != name_of(precision)) continue;
-    if (precision == Precision::kI16 && !kernel::has_fixed())
-      fail_machine("precision: i16 needs a CPU with AVX-512 VNNI");
-    return precision;
+    if (word == name_of(precision)) return precision;
   }
   fail_user(fmt::format("precision: must be auto, f32 or i16, got {}", quote(word)));
 }

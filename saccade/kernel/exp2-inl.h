@@ -62,7 +62,7 @@ HWY_INLINE V exp2_nonpositive(D d, V x) {
 /// What tanh_of_log2 wants its argument multiplied by.
 inline constexpr double kTwoLog2e = 2.8853900817779268;
 
-/// tanh(y / kTwoLog2e) within 2 ulp. With u = 2^-|y| it is (1 - u) / (1 + u): near 0 the numerator is computed without
+/// tanh(y / kTwoLog2e), a few ulp. With u = 2^-|y| it is (1 - u) / (1 + u): near 0 the numerator is computed without
 /// cancellation, near 1 the small rest 2 u / (1 + u) is taken off 1, so that its error hardly counts. NaN stays NaN.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V tanh_of_log2(D d, V y) {

@@ -8,7 +8,8 @@
 
 namespace saccade::kernel {
 
-/// Up to this many rows a tile's lanes would mostly idle, and `visit_few` is faster (measured: docs/speed.md).
+/// Up to this many rows at least half of a tile's 16 lanes would idle. (Where exactly `visit_few` stops being the
+/// faster one has not been measured.)
 inline constexpr int kFewRows = 8;
 
 /// A block of keys and values as they lie in the cache; they are converted in registers, on the way.

@@ -15,7 +15,7 @@ namespace saccade::kernel {
 ///   of the block times its own scale, rounded to 13 bits
 /// Products are exact, sums are 32-bit integers; running maxima, sums and o stay f32.
 ///
-/// A score is off by about 1e-5 |q| |k| scale (f16 rounding of q alone: 2e-5), o by at most a few 2^-12 of the largest
+/// A score is off by about 1e-5 |q| |k| scale (rounding q to f16 alone: 2e-5), o by at most a few 2^-12 of the largest
 /// value. bf16, for comparison: 1e-4 and 2^-8.
 inline constexpr int kWeightSteps = 4096;
 inline constexpr int kValueSteps = 4095;     ///< 128 keys x 4096 x 4095 < 2^31

@@ -44,7 +44,8 @@ void Few::see(const AttendCall& call, Range keys, const kernel::FewMask& mask) {
                                .k_stride = call.k.len_stride,
                                .v_stride = call.v.len_stride,
                                .n_keys = static_cast<int>(keys.size()),
-                               .head_dim = static_cast<int>(head_dim_)};
+                               .head_dim = static_cast<int>(head_dim_),
+                               .v_dim = static_cast<int>(head_dim_)};
   kernel::visit_few(rows, block, mask, {.scale = std::abs(call.scale), .softcap = call.softcap}, scratch_);
 }
 

@@ -85,7 +85,7 @@ HWY_INLINE void mix_keys(const RawBlock& block, const float* HWY_RESTRICT weight
   }
   for (int r = 0; r < kRows; ++r) {
     for (int n = 0; n < kWide; ++n) {
-      float* to = o + r * block.head_dim + at + n * kStep;
+      float* to = o + r * block.v_dim + at + n * kStep;
       hn::Store(hn::Add(hn::Load(d, to), sum[r][n]), d, to);
     }
   }
@@ -96,7 +96,7 @@ template <DType kType>
 HWY_INLINE void mix_seen(const RawBlock& block, const float* HWY_RESTRICT weights, const std::uint32_t* visible,
                          float* HWY_RESTRICT o) {
   const F8 d;
-  for (int at = 0; at < block.head_dim; at += kStep) {
+  for (int at = 0; at < block.v_dim; at += kStep) {
     V8 sum = hn::Zero(d);
     for (int key = 0; key < block.n_keys; ++key) {
       if (!(visible[key / 32] >> (key % 32) & 1U)) continue;
@@ -110,15 +110,15 @@ template <int kRows, DType kType>
 HWY_INLINE void mix_rows(const RawBlock& block, const float* weights, float* o) {
   constexpr int kWide = HWY_TARGET <= HWY_AVX3 ? 4 : 2;
   int at = 0;
-  for (; at + kWide * kStep <= block.head_dim; at += kWide * kStep) {
+  for (; at + kWide * kStep <= block.v_dim; at += kWide * kStep) {
     mix_keys<kRows, kWide, kType>(block, weights, at, o);
   }
-  for (; at < block.head_dim; at += kStep) mix_keys<kRows, 1, kType>(block, weights, at, o);
+  for (; at < block.v_dim; at += kStep) mix_keys<kRows, 1, kType>(block, weights, at, o);
 }
 
 template <DType kType>
 void mix(const FewRows& rows, const RawBlock& block, const FewMask& mask, const float* weights) {
-  const int dim = block.head_dim;
+  const int dim = block.v_dim;
   if (mask.visible) {
     for (int r = 0; r < rows.n_rows; ++r) {
       mix_seen<kType>(block, weights + r * kBlockKeys, mask.visible + r * (kBlockKeys / 32), rows.o + r * dim);
@@ -222,7 +222,7 @@ inline void visit(const FewRows& rows, const RawBlock& block, const FewMask& mas
                                   mask.bias ? mask.bias + r * kBlockKeys : nullptr, rule, scores + r * kBlockKeys,
                                   rows.row_max[r], rows.row_sum[r]);
     if (alpha == 1.0F) continue;
-    for (int i = 0; i < block.head_dim; ++i) rows.o[r * block.head_dim + i] *= alpha;
+    for (int i = 0; i < block.v_dim; ++i) rows.o[r * block.v_dim + i] *= alpha;
   }
   switch (block.v_dtype) {
     case DType::f32:

@@ -19,13 +19,14 @@ struct RawBlock {
   const std::byte* v = nullptr;
   std::ptrdiff_t k_stride = 0, v_stride = 0;  ///< bytes from key to key
   int n_keys = 0;                             ///< 1 to kBlockKeys
-  int head_dim = 0;
+  int head_dim = 0;                           ///< of the keys and queries
+  int v_dim = 0;                              ///< of the values and o
 };
 
 /// The running softmax of a few rows, row by row (a decode step: one query in the heads of a group).
 struct FewRows {
   const float* q = nullptr;  ///< [n_rows, head_dim]
-  float* o = nullptr;        ///< [n_rows, head_dim], not yet divided by row_sum
+  float* o = nullptr;        ///< [n_rows, v_dim], not yet divided by row_sum
   float* row_max = nullptr;  ///< [n_rows], in units of log2; -inf: nothing seen
   float* row_sum = nullptr;  ///< [n_rows]
   int n_rows = 0;            ///< 1 to kFewRows

@@ -20,20 +20,20 @@ namespace hn = hwy::HWY_NAMESPACE;
 using F8 = hn::CappedTag<float, 8>;
 inline constexpr int kStep = static_cast<int>(HWY_MAX_BYTES / 4 < 8 ? HWY_MAX_BYTES / 4 : 8);
 
-/// Up to 8 elements from element `at` of a row (q8_0: of a block; `at` never straddles one).
-template <DType kType>
-HWY_INLINE hn::Vec<F8> load(const std::byte* row, int at) {
-  const F8 d;
+/// As many elements as `d` has lanes (at most 16) from element `at` of a row; `at` is a multiple of that number, so
+/// that no vector straddles two blocks of q8_0.
+template <DType kType, class D>
+HWY_INLINE hn::Vec<D> load(D d, const std::byte* row, int at) {
   if constexpr (kType == DType::f32) {
     return hn::LoadU(d, reinterpret_cast<const float*>(row) + at);
   } else if constexpr (kType == DType::f16) {
 #if HWY_TARGET <= HWY_AVX2
-    const hn::Rebind<hwy::float16_t, F8> dh;
+    const hn::Rebind<hwy::float16_t, D> dh;
     return hn::PromoteTo(d, hn::LoadU(dh, reinterpret_cast<const hwy::float16_t*>(row) + at));
 #else
     // Without an instruction for it Highway's conversion makes numbers of inf and NaN; this one does not.
-    const hn::Rebind<std::uint16_t, F8> du16;
-    const hn::RebindToUnsigned<F8> du;
+    const hn::Rebind<std::uint16_t, D> du16;
+    const hn::RebindToUnsigned<D> du;
     const auto half = hn::PromoteTo(du, hn::LoadU(du16, reinterpret_cast<const std::uint16_t*>(row) + at));
     const auto sign = hn::ShiftLeft<16>(hn::And(half, hn::Set(du, 0x8000U)));
     const auto magnitude = hn::And(half, hn::Set(du, 0x7fffU));
@@ -43,19 +43,24 @@ HWY_INLINE hn::Vec<F8> load(const std::byte* row, int at) {
     return hn::BitCast(d, hn::Or(hn::Or(hn::BitCast(du, number), top), sign));
 #endif
   } else if constexpr (kType == DType::bf16) {
-    const hn::Rebind<std::uint16_t, F8> du16;
-    const hn::RebindToUnsigned<F8> du32;
+    const hn::Rebind<std::uint16_t, D> du16;
+    const hn::RebindToUnsigned<D> du32;
     const auto half = hn::LoadU(du16, reinterpret_cast<const std::uint16_t*>(row) + at);
     return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(du32, half)));
   } else {
     const std::byte* block = row + at / 32 * 34;
     std::uint16_t scale;
     std::memcpy(&scale, block, sizeof scale);
-    const hn::Rebind<std::int8_t, F8> d8;
-    const hn::RebindToSigned<F8> di;
+    const hn::Rebind<std::int8_t, D> d8;
+    const hn::RebindToSigned<D> di;
     const auto bytes = hn::LoadU(d8, reinterpret_cast<const std::int8_t*>(block + 2) + at % 32);
     return hn::Mul(hn::Set(d, f32_from_f16(scale)), hn::ConvertTo(d, hn::PromoteTo(di, bytes)));
   }
+}
+
+template <DType kType>
+HWY_INLINE hn::Vec<F8> load(const std::byte* row, int at) {
+  return load<kType>(F8(), row, at);
 }
 
 template <DType kType>

@@ -52,7 +52,7 @@ template <class Visible, class Shape>
 Expected expect_row(const oracle::Inputs& in, Pos i, Pos head, const Visible& visible, const Shape& shape) {
   Expected expected{i, head, oracle::attend_row<double>(in, i, head, visible, shape)};
   for (const Pos j : expected.exact.seen) {
-    for (Pos c = 0; c < in.head_dim; ++c) {
+    for (Pos c = 0; c < in.v_dim(); ++c) {
       const double v = std::fabs(in.v_row(j, head)[c]);
       if (std::isfinite(v)) expected.size = std::max(expected.size, v);
     }

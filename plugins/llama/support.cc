@@ -45,7 +45,7 @@ bool can_run(const ggml_tensor& node) {
   const auto k_dtype = dtype_of(k->type);
   const auto v_dtype = dtype_of(v->type);
   if (q->type != GGML_TYPE_F32 || node.type != GGML_TYPE_F32 || !k_dtype || !v_dtype) return false;
-  if (!can_attend(DType::f32, *k_dtype, *v_dtype, q->ne[0])) return false;
+  if (!can_attend(DType::f32, *k_dtype, *v_dtype, q->ne[0], v->ne[0])) return false;
   if (!has_contiguous_rows(*q, DType::f32) || !has_contiguous_rows(*k, *k_dtype) ||
       !has_contiguous_rows(*v, *v_dtype)) {
     return false;

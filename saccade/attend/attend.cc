@@ -24,8 +24,8 @@ namespace {
 /// What one worker needs beside the call.
 struct Room {
   Room(Layout layout, const AttendCall& call, const Schedule& schedule, Packed* packed)
-      : edge(layout, schedule.block_q),
-        few(layout, call.q.dim, call.bias.data != nullptr),
+      : edge(layout, call, schedule.block_q),
+        few(layout, call),
         tiles(layout, call, schedule.most_rows(), packed),
         bytes(layout.used()) {}
 
@@ -89,8 +89,11 @@ class Item {
     if (partials) {
       partials->lse(split_, query, head) = seen.finish(row, partials->o(split_, query, head));
     } else {
-      const float lse = seen.finish(row, call_.o.row(query, head));
-      if (call_.lse) call_.lse[query * call_.q.n_heads + head] = lse;
+      float* o = call_.o.row(query, head);
+      Partial all{{o, static_cast<std::size_t>(call_.o.dim)}};
+      all.lse = seen.finish(row, o);
+      add_sink(call_, head, all);
+      if (call_.lse) call_.lse[query * call_.q.n_heads + head] = all.lse;
     }
   }
 
@@ -99,41 +102,63 @@ class Item {
   RowMap rows_;
 };
 
-void check(const AttendCall& call) {
-  const auto fail = [](const std::string& line) { fail_user("attend: " + line); };
+[[noreturn]] void fail(const std::string& line) { fail_user("attend: " + line); }
+
+void check_shapes(const AttendCall& call) {
   const View &q = call.q, &k = call.k, &v = call.v;
-  if (!can_attend(q.dtype, k.dtype, v.dtype, q.dim)) {
-    fail("head_dim must be a multiple of 8 (32 for q8_0) from 32 to 256 and q f32, f16 or bf16, got head_dim " +
-         std::to_string(q.dim) + ", q " + std::string(name_of(q.dtype)));
+  if (!can_attend(q.dtype, k.dtype, v.dtype, q.dim, v.dim)) {
+    fail("head_dim and head_dim_v must be multiples of 8 (32 for q8_0) from 32 to " +
+         std::to_string(kernel::kMaxHeadDim) + " and q f32, f16 or bf16, got " + std::to_string(q.dim) + " and " +
+         std::to_string(v.dim) + ", q " + std::string(name_of(q.dtype)));
   }
-  if (k.dim != q.dim || v.dim != q.dim || call.o.dim != q.dim) fail("q, k, v and o must have one head_dim");
+  if (k.dim != q.dim) fail("q and k must have one head_dim");
+  if (call.o.dim != v.dim) fail("v and o must have one head_dim_v");
   if (k.len != v.len || k.n_heads != v.n_heads) fail("k and v must have the same length and heads");
   if (call.o.len != q.len || call.o.n_heads != q.n_heads) fail("o must have q's length and heads");
-  const auto n_heads = static_cast<std::size_t>(q.n_heads);
-  if (call.where.size() != 1 && call.where.size() != n_heads) {
-    fail("where must have 1 entry or one per query head (" + std::to_string(n_heads) + "), got " +
-         std::to_string(call.where.size()));
-  }
-  if (call.kv_head.empty()) {
-    if (k.n_heads < 1 || k.n_heads > q.n_heads || q.n_heads % k.n_heads != 0) {
-      fail("without a kv_head table n_heads must be a multiple of n_kv_heads, got " + std::to_string(q.n_heads) +
-           " and " + std::to_string(k.n_heads));
-    }
-  } else {
-    if (call.kv_head.size() != n_heads) fail("kv_head must have one entry per query head");
-    for (const int kv_head : call.kv_head) {
-      if (kv_head < 0 || kv_head >= k.n_heads)
-        fail("kv_head entries must be in [0, n_kv_heads), got " + std::to_string(kv_head));
-    }
-  }
   if (call.q_begin < 0) fail("q_begin must be >= 0, got " + std::to_string(call.q_begin));
+}
+
+void check_heads(const AttendCall& call) {
+  const Pos n_heads = call.q.n_heads;
+  const Pos n_kv_heads = call.k.n_heads;
+  const auto one_per_head = [&](const char* what, std::size_t size) {
+    if (size != static_cast<std::size_t>(n_heads)) {
+      fail(std::string(what) + " must have one entry per query head (" + std::to_string(n_heads) + "), got " +
+           std::to_string(size));
+    }
+  };
+  if (call.where.size() != 1) one_per_head("where, if not one for all,", call.where.size());
+  if (!call.slopes.empty()) one_per_head("slopes", call.slopes.size());
+  if (!call.sink_scores.empty()) one_per_head("sink_scores", call.sink_scores.size());
+  if (!call.kv_head.empty()) {
+    one_per_head("kv_head", call.kv_head.size());
+  } else if (n_kv_heads < 1 || n_kv_heads > n_heads || n_heads % n_kv_heads != 0) {
+    fail("without a kv_head table n_heads must be a multiple of n_kv_heads, got " + std::to_string(n_heads) + " and " +
+         std::to_string(n_kv_heads));
+  }
+  for (const int kv_head : call.kv_head) {
+    if (kv_head < 0 || kv_head >= n_kv_heads)
+      fail("kv_head entries must be in [0, n_kv_heads), got " + std::to_string(kv_head));
+  }
+}
+
+void check_numbers(const AttendCall& call) {
   if (call.bias.data && call.bias.dtype != DType::f32 && call.bias.dtype != DType::f16) {
     fail("bias must be f32 or f16, got " + std::string(name_of(call.bias.dtype)));
   }
-  check_precision(call.precision);
   if (!std::isfinite(call.scale) || !(call.softcap >= 0) || !std::isfinite(call.softcap)) {
     fail("scale must be finite and softcap finite and >= 0");
   }
+  for (const float slope : call.slopes) {
+    if (!std::isfinite(slope)) fail("slopes must be finite, got " + std::to_string(slope));
+  }
+}
+
+void check(const AttendCall& call) {
+  check_shapes(call);
+  check_heads(call);
+  check_numbers(call);
+  check_precision(call.precision);
 }
 
 }  // namespace
@@ -145,9 +170,11 @@ void check_precision(Precision precision) {
   }
 }
 
-bool can_attend(DType q, DType k, DType v, Pos head_dim) {
-  if (head_dim < 32 || head_dim > kernel::kMaxHeadDim || head_dim % 8 != 0 || q == DType::q8_0) return false;
-  return (k != DType::q8_0 && v != DType::q8_0) || head_dim % 32 == 0;
+bool can_attend(DType q, DType k, DType v, Pos head_dim, Pos head_dim_v) {
+  const auto fits = [](DType dtype, Pos dim) {
+    return dim >= 32 && dim <= kernel::kMaxHeadDim && dim % (dtype == DType::q8_0 ? 32 : 8) == 0;
+  };
+  return q != DType::q8_0 && fits(k, head_dim) && fits(v, head_dim_v);
 }
 
 std::int64_t dense_pairs(Pos q_begin, Pos q_len, Pos kv_len, Pos n_heads) {

@@ -15,8 +15,8 @@ namespace saccade {
 struct AttendCall {
   View q;                ///< [q_len, n_heads, head_dim]: f32, f16 or bf16
   View k;                ///< [kv_len, n_kv_heads, head_dim]: f32, f16, bf16 or q8_0
-  View v;                ///< [kv_len, n_kv_heads, head_dim]: f32, f16, bf16 or q8_0
-  MutableView o;         ///< [q_len, n_heads, head_dim]
+  View v;                ///< [kv_len, n_kv_heads, head_dim_v]: f32, f16, bf16 or q8_0
+  MutableView o;         ///< [q_len, n_heads, head_dim_v]
   float* lse = nullptr;  ///< [q_len, n_heads], natural log; may be null
 
   /// Whom each head looks at: one entry for all heads, or one per query head. Borrowed.
@@ -26,6 +26,11 @@ struct AttendCall {
   /// Added to every score after the soft cap; -inf hides a key that `where` would show. Read only where a visit is
   /// partial: where `where` calls a visit full, the bias there must be all zero. May be absent.
   BiasView bias;
+  /// Multiplies the bias in each query head (ALiBi); empty: 1. A bias of -inf hides whatever the slope.
+  std::span<const float> slopes;
+  /// One more score per query head that takes weight but has no value (a learned attention sink); -inf: none for this
+  /// head; empty: none at all.
+  std::span<const float> sink_scores;
 
   float scale = 0.0F;    ///< multiplies q.k
   float softcap = 0.0F;  ///< c > 0: score becomes c tanh(score / c); 0: none
@@ -60,23 +65,26 @@ std::int64_t dense_pairs(Pos q_begin, Pos q_len, Pos kv_len, Pos n_heads);
 void check_precision(Precision precision);
 
 /// May `attend` be called with these types and sizes? False means "decline", never "wrong".
-/// head_dim: multiples of 8 from 32 to 256 (q8_0 keys or values: multiples of 32).
-bool can_attend(DType q, DType k, DType v, Pos head_dim);
+/// head_dim and head_dim_v: multiples of 8 from 32 to 576 (of q8_0 keys or values: multiples of 32).
+bool can_attend(DType q, DType k, DType v, Pos head_dim, Pos head_dim_v);
 
 /// Exact softmax attention over the keys that `where` visits: o = softmax(score) v, online, never storing a map.
-///   score = softcap(scale q.k) + bias;  o = sum exp(score - lse) v;  lse = log sum exp(score)
+///   score = softcap(scale q.k) + slope bias;  o = sum exp(score - lse) v
+///   lse = log(sum exp(score) + exp(sink score))
 ///
-/// Shapes    as in AttendCall; q_len and kv_len may be 0 (kv_len == 0 gives o = 0, lse = -inf)
-/// Units     lse in natural log; a row that sees no key has o = 0, lse = -inf
-/// Requires  can_attend(...); kv_head entries in range; where.size() is 1 or n_heads
+/// Shapes    as in AttendCall; q_len and kv_len may be 0 (kv_len == 0 is: no row sees a key)
+/// Units     lse in natural log; a row that sees no key has o = 0, lse = its sink score, or -inf
+/// Requires  can_attend(...); kv_head entries in range; where.size() is 1 or n_heads; finite slopes
 /// Errors    Fault::kUser with one line when a requirement does not hold; Fault::kMachine when memory runs out.
 ///           NaN and inf stay in the rows that look at them.
 /// Accuracy  per row at most 2x the error of plain loops in the same precision, plus 4 eps max|v|: eps(f32) = 2^-23,
 ///           eps(i16) = 2^-12 (kernel/fixed.h says what is rounded)
-/// Cost      4 head_dim FLOP a visited pair; memory O(workers x (block of queries) x head_dim), never q_len x kv_len;
+/// Cost      2 (head_dim + head_dim_v) FLOP a visited pair; memory O(workers x (block of queries) x head_dim), never
+/// q_len x kv_len;
 ///           in i16 also the keys and values in 16 bits, at most 64 MiB.
 ///           Same inputs, team size and CPU target give the same bits.
-/// Source    FlashAttention-2, arXiv:2307.08691; split over keys: Flash-Decoding (Dao et al. 2023)
+/// Source    FlashAttention-2, arXiv:2307.08691; split over keys: Flash-Decoding (Dao et al. 2023); ALiBi,
+///           arXiv:2108.12409
 AttendCost attend(const AttendCall& call, Team& team, Workspace& workspace);
 
 }  // namespace saccade

@@ -63,7 +63,8 @@ AttendCase any_case(std::uint64_t seed) {
   c.kv_len = random.pick<Pos>({7, 64, 65, 127, 128, 129, 257, 331, 1009});
   c.n_kv_heads = random.between(1, 3);
   c.n_heads = c.n_kv_heads * random.pick<Pos>({1, 2, 3, 7, 8});
-  c.head_dim = random.pick<Pos>({32, 64, 64, 96, 128, 128, 256});
+  c.head_dim = random.pick<Pos>({32, 64, 64, 96, 128, 128, 256, 576});
+  if (random.one_in(3)) c.head_dim_v = random.pick<Pos>({32, 64, 128, 192, 512});
   c.q_type = kQTypes[random.between(0, 2)];
   c.k_type = kKvTypes[random.between(0, 3)];
   c.v_type = random.one_in(2) ? c.k_type : kKvTypes[random.between(0, 3)];
@@ -72,9 +73,16 @@ AttendCase any_case(std::uint64_t seed) {
   use(c, patterns()[static_cast<std::size_t>(random.between(0, 5))]);
   c.softcap = random.pick({0.0F, 0.0F, 5.0F, 50.0F});
   c.gain = random.pick({1.0F, 1.0F, 4.0F, 30.0F});
+  c.sink_scores = random.one_in(3);
   c.team = random.pick({1, 2, 3});
   c.most_rows = 24;
   return c;
+}
+
+/// Rows of q8_0 come in blocks of 32.
+void fit_types(AttendCase& c) {
+  if (c.head_dim % 32 != 0 && c.k_type == DType::q8_0) c.k_type = DType::f16;
+  if (c.v_dim() % 32 != 0 && c.v_type == DType::q8_0) c.v_type = DType::bf16;
 }
 
 // ---- which code runs
@@ -105,7 +113,7 @@ TEST(Target, ForcingChangesTheCodeThatRuns) {
   const Problem problem(c);
   std::vector<std::unique_ptr<Output>> outs;
   on_every_target([&](const std::string&) {
-    outs.push_back(std::make_unique<Output>(c.q_len, c.n_heads, c.head_dim, c.o_layout));
+    outs.push_back(std::make_unique<Output>(c.q_len, c.n_heads, c.v_dim(), c.o_layout));
     problem.run(*outs.back(), team_of(1), used_workspace());
   });
   if (outs.size() < 2) GTEST_SKIP() << "only one target here";
@@ -131,14 +139,23 @@ TEST(Attend, EveryCombinationOfTypes) {
 
 TEST(Attend, EveryHeadDim) {
   std::uint64_t seed = 200;
-  for (Pos head_dim = 32; head_dim <= 256; head_dim += 8) {
+  for (Pos head_dim = 32; head_dim <= 576; head_dim += 8) {
     for (const Pos q_len : {1, 53}) {
       AttendCase c = any_case(++seed);
-      c.head_dim = head_dim, c.q_len = q_len;
-      if (head_dim % 32 != 0) {
-        c.k_type = c.k_type == DType::q8_0 ? DType::f16 : c.k_type;
-        c.v_type = c.v_type == DType::q8_0 ? DType::bf16 : c.v_type;
-      }
+      c.head_dim = head_dim, c.head_dim_v = 0, c.q_len = q_len;
+      fit_types(c);
+      check_attend(c);
+    }
+  }
+}
+
+TEST(Attend, EveryWidthOfValues) {
+  std::uint64_t seed = 220;
+  for (const Pos head_dim : {40, 192, 576}) {
+    for (Pos head_dim_v = 32; head_dim_v <= 576; head_dim_v += 8) {
+      AttendCase c = any_case(++seed);
+      c.head_dim = head_dim, c.head_dim_v = head_dim_v, c.q_len = seed % 2 == 0 ? 1 : 19;
+      fit_types(c);
       check_attend(c);
     }
   }
@@ -240,7 +257,8 @@ TEST(Attend, Bias) {
     for (const Pos q_len : {1, 2, 7, 48, 49, 127}) {
       for (const Range keys : {Range{0, 5000}, Range{100, 131}, Range{250, 5000}}) {
         AttendCase c = any_case(++seed);
-        c.bias_type = bias, c.bias_keys = keys, c.q_len = q_len, c.kv_len = 331, c.head_dim = 64;
+        c.bias_type = bias, c.bias_keys = keys, c.slopes = seed % 2 == 0, c.q_len = q_len, c.kv_len = 331,
+        c.head_dim = 64;
         use(c, patterns()[seed % 6]);
         check_attend(c);
       }
@@ -271,7 +289,7 @@ TEST(Attend, AGivenMaskWithValues) {
       EXPECT_TRUE(q_len == 1 || where.has_bias()) << "the case is about values other than zero";
       const Where* const borrowed[] = {&where};
       on_every_target([&](const std::string&) {
-        Output out(c.q_len, c.n_heads, c.head_dim, c.o_layout);
+        Output out(c.q_len, c.n_heads, c.v_dim(), c.o_layout);
         AttendCall call{.q = problem.q.view(), .k = problem.k.view(), .v = problem.v.view(), .o = out.view()};
         call.lse = out.lse(), call.where = borrowed, call.bias = view, call.scale = problem.in.scale;
         const AttendCost cost = attend(call, team_of(2), used_workspace());
@@ -297,9 +315,25 @@ TEST(Attend, AnythingAtAll) {
       c.bias_type = random.pick({DType::f16, DType::f32});
       const Pos begin = random.between(0, c.kv_len);
       c.bias_keys = {begin, random.between(begin, c.kv_len)};
+      c.slopes = random.one_in(2);
     }
     if (random.one_in(4)) c.scale = random.normal();
     check_attend(c);
+  }
+}
+
+TEST(Attend, SinkScores) {
+  std::uint64_t seed = 1800;
+  for (const Pos q_len : {1, 5, 49}) {
+    for (const Pos kv_len : {0, 1, 300, 5000}) {
+      for (const float gain : {1.0F, 30.0F}) {
+        AttendCase c{.seed = ++seed, .q_len = q_len, .kv_len = kv_len, .n_heads = 5, .n_kv_heads = 1, .most_rows = 15};
+        c.sink_scores = true, c.gain = gain, c.team = 3;
+        check_attend(c);
+        use(c, patterns().back());  // nobody sees a key: o = 0, lse = the sink's score
+        check_attend(c);
+      }
+    }
   }
 }
 
@@ -312,6 +346,7 @@ TEST(Attend, LongDecode) {
         AttendCase c{.seed = ++seed, .q_len = q_len, .kv_len = kv_len, .n_heads = 4, .n_kv_heads = 1, .head_dim = 32};
         c.k_type = DType::f16, c.v_type = team == 2 ? DType::q8_0 : DType::f16, c.team = team, c.most_rows = 3;
         if (team == 7) use(c, patterns()[8]);  // two far pieces
+        c.sink_scores = q_len == 4;
         check_attend(c);
       }
     }
@@ -386,7 +421,7 @@ TEST(Attend, WithoutLseTheSameBits) {
     c.q_len = q_len, c.kv_len = 5000;
     const Problem problem(c);
     on_every_target([&](const std::string&) {
-      Output with(q_len, c.n_heads, c.head_dim, c.o_layout), without(q_len, c.n_heads, c.head_dim, c.o_layout);
+      Output with(q_len, c.n_heads, c.v_dim(), c.o_layout), without(q_len, c.n_heads, c.v_dim(), c.o_layout);
       problem.run(with, team_of(2), used_workspace());
       problem.run(without, team_of(2), used_workspace(), false);
       for (Pos i = 0; i < q_len; ++i) {
@@ -407,10 +442,10 @@ TEST(Attend, SameTeamSizeSameBits) {
       c.q_len = q_len, c.kv_len = q_len < 8 ? 20'000 : 700, c.head_dim = 64, c.team = size;
       const Problem problem(c);
       on_every_target([&](const std::string&) {
-        Output first(q_len, c.n_heads, c.head_dim, c.o_layout);
+        Output first(q_len, c.n_heads, c.v_dim(), c.o_layout);
         problem.run(first, team_of(size), used_workspace());
         for (int repeat = 0; repeat < 4; ++repeat) {
-          Output again(q_len, c.n_heads, c.head_dim, c.o_layout);
+          Output again(q_len, c.n_heads, c.v_dim(), c.o_layout);
           Workspace fresh;
           problem.run(again, team_of(size), repeat % 2 == 0 ? used_workspace() : fresh);
           ASSERT_TRUE(again.same_bits(first)) << c;
@@ -426,7 +461,7 @@ void check_poison(const AttendCase& c, bool in_k, Pos key, std::optional<Pos> el
   Problem problem(c);
   std::vector<std::pair<std::string, std::unique_ptr<Output>>> clean;
   on_every_target([&](const std::string& target) {
-    clean.emplace_back(target, std::make_unique<Output>(c.q_len, c.n_heads, c.head_dim, c.o_layout));
+    clean.emplace_back(target, std::make_unique<Output>(c.q_len, c.n_heads, c.v_dim(), c.o_layout));
     problem.run(*clean.back().second, team_of(c.team), used_workspace());
   });
   testing::Tensor& tensor = in_k ? problem.k : problem.v;
@@ -450,7 +485,7 @@ void check_poison(const AttendCase& c, bool in_k, Pos key, std::optional<Pos> el
   };
   std::size_t n = 0;
   on_every_target([&](const std::string&) {
-    Output out(c.q_len, c.n_heads, c.head_dim, c.o_layout);
+    Output out(c.q_len, c.n_heads, c.v_dim(), c.o_layout);
     problem.run(out, team_of(c.team), used_workspace());
     const Output& before = *clean[n++].second;
     for (Pos i = 0; i < c.q_len; ++i) {
@@ -522,7 +557,7 @@ TEST(Attend, ANaNQueryStaysInItsRow) {
     Problem problem(c);
     std::vector<std::unique_ptr<Output>> clean;
     on_every_target([&](const std::string&) {
-      clean.push_back(std::make_unique<Output>(q_len, c.n_heads, c.head_dim, c.o_layout));
+      clean.push_back(std::make_unique<Output>(q_len, c.n_heads, c.v_dim(), c.o_layout));
       problem.run(*clean.back(), team_of(2), used_workspace());
     });
     std::vector<float> row = problem.q.get(1, 4);
@@ -530,7 +565,7 @@ TEST(Attend, ANaNQueryStaysInItsRow) {
     problem.q.set(1, 4, row);
     std::size_t n = 0;
     on_every_target([&](const std::string&) {
-      Output out(q_len, c.n_heads, c.head_dim, c.o_layout);
+      Output out(q_len, c.n_heads, c.v_dim(), c.o_layout);
       problem.run(out, team_of(2), used_workspace());
       const Output& before = *clean[n++];
       for (Pos i = 0; i < q_len; ++i) {
@@ -554,7 +589,7 @@ TEST(Attend, NaNInKeysNobodyVisitsChangesNoBit) {
     Problem problem(c);
     std::vector<std::unique_ptr<Output>> clean;
     on_every_target([&](const std::string&) {
-      clean.push_back(std::make_unique<Output>(q_len, c.n_heads, c.head_dim, c.o_layout));
+      clean.push_back(std::make_unique<Output>(q_len, c.n_heads, c.v_dim(), c.o_layout));
       problem.run(*clean.back(), team_of(3), used_workspace());
     });
     const std::vector<float> sick(64, kNaN);
@@ -563,7 +598,7 @@ TEST(Attend, NaNInKeysNobodyVisitsChangesNoBit) {
     }
     std::size_t n = 0;
     on_every_target([&](const std::string&) {
-      Output out(q_len, c.n_heads, c.head_dim, c.o_layout);
+      Output out(q_len, c.n_heads, c.v_dim(), c.o_layout);
       problem.run(out, team_of(3), used_workspace());
       EXPECT_TRUE(out.same_bits(*clean[n++]));
     });
@@ -573,17 +608,18 @@ TEST(Attend, NaNInKeysNobodyVisitsChangesNoBit) {
 // ---- the door
 
 TEST(CanAttend, DeclinesWhatItDoesNotDo) {
-  for (Pos head_dim = -8; head_dim <= 300; ++head_dim) {
-    const bool plain = head_dim >= 32 && head_dim <= 256 && head_dim % 8 == 0;
+  for (Pos head_dim = -8; head_dim <= 600; ++head_dim) {
+    const bool plain = head_dim >= 32 && head_dim <= 576 && head_dim % 8 == 0;
     for (const DType q : kQTypes) {
       for (const DType k : kKvTypes) {
         for (const DType v : kKvTypes) {
-          const bool q8 = k == DType::q8_0 || v == DType::q8_0;
-          EXPECT_EQ(can_attend(q, k, v, head_dim), plain && (!q8 || head_dim % 32 == 0)) << head_dim;
+          const bool blocks = head_dim % 32 == 0;
+          EXPECT_EQ(can_attend(q, k, v, head_dim, 64), plain && (k != DType::q8_0 || blocks)) << head_dim;
+          EXPECT_EQ(can_attend(q, k, v, 64, head_dim), plain && (v != DType::q8_0 || blocks)) << head_dim;
         }
       }
     }
-    EXPECT_FALSE(can_attend(DType::q8_0, DType::f16, DType::f16, head_dim));
+    EXPECT_FALSE(can_attend(DType::q8_0, DType::f16, DType::f16, head_dim, head_dim));
   }
 }
 

@@ -8,9 +8,9 @@
 #include "saccade/base/half.h"
 
 namespace saccade::detail {
+namespace {
 
-float bias_at(const BiasView& bias, Pos query, Pos key) {
-  const std::byte* row = bias.row(query);
+float bias_at(const BiasView& bias, const std::byte* row, Pos key) {
   if (bias.dtype == DType::f32) {
     float value;
     std::memcpy(&value, row + key * 4, sizeof value);
@@ -21,8 +21,9 @@ float bias_at(const BiasView& bias, Pos query, Pos key) {
   return f32_from_f16(half);
 }
 
+}  // namespace
+
 Pos Edge::ask(const AttendCall& call, const Where& where, Range q_rows, Range keys) {
-  constexpr float kHidden = -std::numeric_limits<float>::infinity();
   q_rows_ = q_rows;
   keys_ = keys;
   Pos pairs = 0;
@@ -31,12 +32,27 @@ Pos Edge::ask(const AttendCall& call, const Where& where, Range q_rows, Range ke
     std::uint32_t* words = words_ + (query - q_rows.begin) * kWords;
     where.mask(call.q_begin + query, keys, words);
     for (Pos w = 0; w < kWords; ++w) pairs += std::popcount(words[w]);
-    if (!call.bias.data) continue;
-    for (Pos j = 0; j < keys.size(); ++j) {
-      if (bias_at(call.bias, query, keys.begin + j) == kHidden) words[j / 32] &= ~(1U << (j % 32));
-    }
+    if (bias_) read_bias(call.bias, query);
   }
   return pairs;
+}
+
+void Edge::read_bias(const BiasView& bias, Pos query) {
+  constexpr float kHidden = -std::numeric_limits<float>::infinity();
+  float* values = bias_ + (query - q_rows_.begin) * kernel::kBlockKeys;
+  std::uint32_t* words = words_ + (query - q_rows_.begin) * kWords;
+  const std::byte* row = bias.row(query);
+  // Eight values at a time, and the last few by hand: nothing may be read past the end of a row.
+  const Pos n = keys_.size();
+  const Pos whole = n / 8 * 8;
+  const auto element = static_cast<Pos>(row_bytes(bias.dtype, 1));
+  kernel::load_rows(bias.dtype, row + keys_.begin * element, 0, 1, static_cast<int>(whole), values);
+  for (Pos j = whole; j < n; ++j) values[j] = bias_at(bias, row, keys_.begin + j);
+  for (Pos j = 0; j < n; ++j) {
+    if (values[j] != kHidden) continue;
+    words[j / 32] &= ~(1U << (j % 32));
+    values[j] = 0.0F;  // so that no slope makes a number or NaN of it
+  }
 }
 
 }  // namespace saccade::detail

@@ -13,7 +13,9 @@ class Edge {
  public:
   static constexpr Pos kWords = kernel::kBlockKeys / 32;
 
-  Edge(Layout& layout, Pos most_queries) : words_(layout.take<std::uint32_t>(most_queries * kWords)) {}
+  Edge(Layout& layout, const AttendCall& call, Pos most_queries)
+      : words_(layout.take<std::uint32_t>(most_queries * kWords)),
+        bias_(call.bias.data ? layout.take<float>(most_queries * kernel::kBlockKeys) : nullptr) {}
 
   /// Asks the pattern, query by query; keys that a bias of -inf hides are taken out again.
   /// Returns the pairs that the pattern shows.
@@ -22,13 +24,20 @@ class Edge {
   Range keys() const { return keys_; }
   /// Bit j % 32 of word j / 32: the query sees key keys().begin + j. Bits past the last key are clear.
   const std::uint32_t* words(Pos query) const { return words_ + (query - q_rows_.begin) * kWords; }
+  /// The bias of the query for each of the keys, 0 where it hides the key. Requires a call with a bias.
+  const float* bias(Pos query) const { return bias_ + (query - q_rows_.begin) * kernel::kBlockKeys; }
 
  private:
+  void read_bias(const BiasView& bias, Pos query);
+
   Range q_rows_, keys_;
   std::uint32_t* words_;  // [queries, kWords]
+  float* bias_;           // [queries, kBlockKeys]; null without a bias
 };
 
-/// The bias of one pair, whatever its type.
-float bias_at(const BiasView& bias, Pos query, Pos key);
+/// What multiplies the bias in this query head.
+inline float slope_of(const AttendCall& call, int head) {
+  return call.slopes.empty() ? 1.0F : call.slopes[static_cast<std::size_t>(head)];
+}
 
 }  // namespace saccade::detail

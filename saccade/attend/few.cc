@@ -11,15 +11,16 @@ constexpr Pos kFew = kernel::kFewRows;
 
 }  // namespace
 
-Few::Few(Layout& layout, Pos head_dim, bool with_bias)
-    : head_dim_(head_dim),
-      q_(layout.take<float>(kFew * head_dim)),
-      o_(layout.take<float>(kFew * head_dim)),
+Few::Few(Layout& layout, const AttendCall& call)
+    : head_dim_(call.q.dim),
+      v_dim_(call.v.dim),
+      q_(layout.take<float>(kFew * head_dim_)),
+      o_(layout.take<float>(kFew * v_dim_)),
       row_max_(layout.take<float>(kFew)),
       row_sum_(layout.take<float>(kFew)),
       scratch_(layout.take<float>(kFew * kernel::kBlockKeys + 4 * kernel::kMaxHeadDim)),
       visible_(layout.take<std::uint32_t>(kFew * Edge::kWords)),
-      bias_(with_bias ? layout.take<float>(kFew * kernel::kBlockKeys) : nullptr) {}
+      bias_(call.bias.data ? layout.take<float>(kFew * kernel::kBlockKeys) : nullptr) {}
 
 void Few::start(const AttendCall& call, const RowMap& rows) {
   rows_ = rows;
@@ -28,7 +29,7 @@ void Few::start(const AttendCall& call, const RowMap& rows) {
     kernel::load_rows(call.q.dtype, call.q.row(rows.query(r), rows.head(r)), 0, 1, static_cast<int>(head_dim_), q);
     if (call.scale < 0) std::transform(q, q + head_dim_, q, [](float value) { return -value; });
   }
-  std::fill_n(o_, kFew * head_dim_, 0.0F);
+  std::fill_n(o_, kFew * v_dim_, 0.0F);
   std::fill_n(row_max_, kFew, -std::numeric_limits<float>::infinity());
   std::fill_n(row_sum_, kFew, 0.0F);
 }
@@ -45,7 +46,7 @@ void Few::see(const AttendCall& call, Range keys, const kernel::FewMask& mask) {
                                .v_stride = call.v.len_stride,
                                .n_keys = static_cast<int>(keys.size()),
                                .head_dim = static_cast<int>(head_dim_),
-                               .v_dim = static_cast<int>(head_dim_)};
+                               .v_dim = static_cast<int>(v_dim_)};
   kernel::visit_few(rows, block, mask, {.scale = std::abs(call.scale), .softcap = call.softcap}, scratch_);
 }
 
@@ -54,16 +55,17 @@ void Few::see_edge(const AttendCall& call, const Edge& edge) {
     const Pos query = rows_.query(r);
     std::copy_n(edge.words(query), Edge::kWords, visible_ + r * Edge::kWords);
     if (!bias_) continue;
-    for (Pos j = 0; j < edge.keys().size(); ++j) {
-      bias_[r * kernel::kBlockKeys + j] = bias_at(call.bias, query, edge.keys().begin + j);
-    }
+    const float* bias = edge.bias(query);
+    const float slope = slope_of(call, rows_.head(r));
+    std::transform(bias, bias + edge.keys().size(), bias_ + r * kernel::kBlockKeys,
+                   [slope](float value) { return slope * value; });
   }
   see(call, edge.keys(), {.visible = visible_, .bias = bias_});
 }
 
 float Few::finish(Pos row, float* o) const {
   const float sum = row_sum_[row];
-  for (Pos i = 0; i < head_dim_; ++i) o[i] = sum == 0 ? 0.0F : o_[row * head_dim_ + i] / sum;
+  for (Pos i = 0; i < v_dim_; ++i) o[i] = sum == 0 ? 0.0F : o_[row * v_dim_ + i] / sum;
   return lse_of(row_max_[row], sum);
 }
 

@@ -10,7 +10,7 @@ namespace saccade::detail {
 /// reading keys and values straight from the cache.
 class Few {
  public:
-  Few(Layout& layout, Pos head_dim, bool with_bias);
+  Few(Layout& layout, const AttendCall& call);
 
   void start(const AttendCall& call, const RowMap& rows);
   bool see_all(const AttendCall& call, Range keys) {
@@ -24,8 +24,8 @@ class Few {
   void see(const AttendCall& call, Range keys, const kernel::FewMask& mask);
 
   RowMap rows_;
-  Pos head_dim_;
-  float *q_, *o_;              // [kFewRows, head_dim]
+  Pos head_dim_, v_dim_;
+  float *q_, *o_;              // [kFewRows, head_dim], [kFewRows, v_dim]
   float *row_max_, *row_sum_;  // [kFewRows]
   float* scratch_;
   std::uint32_t* visible_;  // [kFewRows, kWords]

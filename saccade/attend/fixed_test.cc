@@ -56,12 +56,36 @@ TEST_F(Fixed, EqualsItsDefinition) {
 }
 
 TEST_F(Fixed, EveryHeadDim) {
-  for (Pos head_dim = 32; head_dim <= 256; head_dim += 8) {
+  for (Pos head_dim = 32; head_dim <= 576; head_dim += 8) {
     AttendCase c = fixed_case(8200 + static_cast<std::uint64_t>(head_dim));
     c.head_dim = head_dim;
+    if (head_dim % 3 == 0) c.head_dim_v = 608 - head_dim;
+    c.sink_scores = head_dim % 5 == 0;
     if (c.k_type == DType::q8_0) c.k_type = DType::f16;
     if (c.v_type == DType::q8_0) c.v_type = DType::f16;
     check_attend(c);
+  }
+}
+
+/// Parallel rows reach the largest dot product there is; spread over all dimensions their rounding adds up, too.
+TEST_F(Fixed, ParallelRowsDoNotOverflow) {
+  for (const Pos head_dim : {32, 256, 576}) {
+    for (const float sign : {1.0F, -1.0F}) {
+      AttendCase c{.seed = 8400, .q_len = 48, .kv_len = 256, .n_heads = 1, .head_dim = head_dim, .team = 1};
+      c.precision = Precision::kI16, c.q_begin = 256, c.scale = 1.0F / static_cast<float>(head_dim);
+      Problem problem(c);
+      std::vector<float> row(static_cast<std::size_t>(head_dim));
+      for (std::size_t n = 0; n < row.size(); ++n) row[n] = 1.0F + 0.001F * static_cast<float>(n % 7);
+      for (Pos i = 0; i < c.q_len; ++i) problem.q.set(i, 0, row);
+      for (float& x : row) x *= sign;
+      for (Pos j = 0; j < c.kv_len; ++j) problem.k.set(j, 0, row);
+      problem.read_tensors();
+      Output out = problem.output();
+      const AttendCost cost = problem.run(out, team_of(1), used_workspace());
+      EXPECT_EQ(cost.pairs_i16, cost.pairs_visited);
+      const float lse = out.lse(7, 0);
+      EXPECT_TRUE(judge(problem.expect(7, 0), out.o(7, 0), &lse, c.seed)) << c;
+    }
   }
 }
 
@@ -93,7 +117,7 @@ TEST_F(Fixed, ALongFlatRestBesideASink) {
     for (Pos head = 0; head < 2; ++head) problem.q.set(i, head, query);
   }
   problem.read_tensors();
-  Output out(c.q_len, c.n_heads, c.head_dim, c.o_layout);
+  Output out(c.q_len, c.n_heads, c.v_dim(), c.o_layout);
   problem.run(out, team_of(2), used_workspace());
   for (Pos i = 0; i < c.q_len; ++i) {
     const double rest = static_cast<double>(c.kv_len - c.q_len + i) * std::exp(-11.25);
@@ -106,7 +130,7 @@ TEST_F(Fixed, RunsWhereEveryRowSeesEveryKeyAndSaysSo) {
   AttendCase c = fixed_case(8700);
   c.q_len = 64, c.kv_len = 1024, c.n_heads = 4, c.n_kv_heads = 2;
   const Problem problem(c);
-  Output out(c.q_len, c.n_heads, c.head_dim, c.o_layout);
+  Output out(c.q_len, c.n_heads, c.v_dim(), c.o_layout);
   const AttendCost cost = problem.run(out, team_of(1), used_workspace());
   EXPECT_GT(cost.pairs_i16, cost.pairs_visited * 9 / 10);
   EXPECT_LT(cost.pairs_i16, cost.pairs_visited);  // the diagonal is f32
@@ -117,7 +141,7 @@ TEST_F(Fixed, AutoTakesItForHalvesAndNotForF32) {
     AttendCase c = fixed_case(8800);
     c.k_type = c.v_type = type, c.precision = Precision::kAuto, c.q_len = 64, c.kv_len = 512;
     const Problem problem(c);
-    Output out(c.q_len, c.n_heads, c.head_dim, c.o_layout);
+    Output out(c.q_len, c.n_heads, c.v_dim(), c.o_layout);
     EXPECT_EQ(problem.run(out, team_of(1), used_workspace()).pairs_i16 > 0, type != DType::f32) << name_of(type);
   }
 }
@@ -127,13 +151,13 @@ TEST_F(Fixed, AKeyThatARowDoesNotSeeChangesNoBitOfIt) {
   c.q_len = 130, c.kv_len = 500, c.head_dim = 64, c.k_type = c.v_type = DType::f32;
   for (const float poison : {std::numeric_limits<float>::quiet_NaN(), 1e30F}) {
     Problem problem(c);
-    Output before(c.q_len, c.n_heads, c.head_dim, c.o_layout);
+    Output before(c.q_len, c.n_heads, c.v_dim(), c.o_layout);
     problem.run(before, team_of(2), used_workspace());
     for (Pos head = 0; head < c.n_kv_heads; ++head) {
       problem.k.set(460, head, std::vector<float>(64, poison));
       problem.v.set(460, head, std::vector<float>(64, poison));
     }
-    Output after(c.q_len, c.n_heads, c.head_dim, c.o_layout);
+    Output after(c.q_len, c.n_heads, c.v_dim(), c.o_layout);
     problem.run(after, team_of(2), used_workspace());
     for (Pos i = 0; i < c.q_len; ++i) {
       for (Pos head = 0; head < c.n_heads; ++head) {
@@ -152,7 +176,7 @@ TEST_F(Fixed, NaNAndInfRunF32) {
   key[3] = -std::numeric_limits<float>::infinity();
   problem.k.set(20, 0, key);
   problem.read_tensors();
-  Output out(c.q_len, c.n_heads, c.head_dim, c.o_layout);
+  Output out(c.q_len, c.n_heads, c.v_dim(), c.o_layout);
   problem.run(out, team_of(2), used_workspace());
   for (Pos i = 0; i < c.q_len; i += 7) {
     for (Pos head = 0; head < c.n_heads; ++head) {
@@ -168,7 +192,7 @@ TEST(FixedTarget, ALesserTargetHasNone) {
     if (kernel::has_fixed()) return;
     AttendCase c = fixed_case(9100);
     const Problem problem(c);
-    Output out(c.q_len, c.n_heads, c.head_dim, c.o_layout);
+    Output out(c.q_len, c.n_heads, c.v_dim(), c.o_layout);
     try {
       problem.run(out, team_of(1), used_workspace());
       ADD_FAILURE() << "no error on " << target;

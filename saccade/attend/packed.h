@@ -16,11 +16,19 @@ struct FixedRoom {
   std::int32_t* v = nullptr;
   float* v_scale = nullptr;
 
+  Pos head_dim = 0, v_dim = 0;
+
   FixedRoom() = default;
-  FixedRoom(Layout& layout, Pos head_dim, Pos n_blocks = 1);
-  FixedRoom at(Pos block, Pos head_dim) const;
-  kernel::FixedBlock block(int n_keys, int head_dim) const {
-    return {.k = k, .k_scale = k_scale, .v = v, .v_scale = v_scale, .n_keys = n_keys, .head_dim = head_dim};
+  FixedRoom(Layout& layout, Pos k_dim, Pos values_dim, Pos n_blocks = 1);
+  FixedRoom at(Pos block) const;
+  kernel::FixedBlock block(int n_keys) const {
+    return {.k = k,
+            .k_scale = k_scale,
+            .v = v,
+            .v_scale = v_scale,
+            .n_keys = n_keys,
+            .head_dim = static_cast<int>(head_dim),
+            .v_dim = static_cast<int>(v_dim)};
   }
 };
 
@@ -43,7 +51,7 @@ class Packed {
     const Pos index = kv_head * n_blocks_ + block;
     std::atomic<std::uint8_t>& state = states_[index];
     std::uint8_t seen = kEmpty;
-    out = rooms_.at(index, head_dim_);
+    out = rooms_.at(index);
     if (state.compare_exchange_strong(seen, kBusy, std::memory_order_acquire)) {
       seen = fill(out) ? kReady : kRefused;
       state.store(seen, std::memory_order_release);
@@ -53,7 +61,7 @@ class Packed {
 
  private:
   enum : std::uint8_t { kEmpty, kBusy, kReady, kRefused };
-  Pos n_blocks_, n_kv_heads_, head_dim_;
+  Pos n_blocks_, n_kv_heads_;
   std::atomic<std::uint8_t>* states_;  // [n_kv_heads, n_blocks]
   FixedRoom rooms_;                    // as many
 };

@@ -33,8 +33,8 @@ Schedule make_schedule(const AttendCall& call, int n_workers) {
   for (const HeadSet& set : schedule.sets)
     schedule.widest = std::max(schedule.widest, static_cast<Pos>(set.heads.size()));
   // Rows of an item: enough to make converting a block of keys cheap beside visiting it (a tenth of the time at 768
-  // rows of 64 in i16), few enough that their q and o (8 bytes a row and dimension) stay in half an L2.
-  const Pos rows = std::clamp<Pos>(65536 / call.q.dim, 96, 768);
+  // rows of 64 in i16), few enough that their q and o (4 bytes a row and dimension) stay in half an L2.
+  const Pos rows = std::clamp<Pos>(131072 / (call.q.dim + call.v.dim), 96, 768);
   schedule.block_q = std::max<Pos>(1, rows / schedule.widest);
   const Pos n_sets = static_cast<Pos>(schedule.sets.size());
   // At least four items a worker, so that the last to finish keeps nobody waiting long: smaller blocks first, then

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "saccade/combine/partial.h"
 #include "saccade/kernel/visit.h"
 
 namespace saccade::detail {
@@ -29,20 +28,21 @@ void take_share(VisitList& list, Pos split, Pos n_splits) {
 Partials::Partials(Layout& layout, const AttendCall& call, Pos n_splits)
     : q_len_(call.q.len),
       n_heads_(call.q.n_heads),
-      head_dim_(call.q.dim),
+      v_dim_(call.v.dim),
       n_splits_(n_splits),
-      o_(layout.take<float>(n_splits * q_len_ * n_heads_ * head_dim_)),
+      o_(layout.take<float>(n_splits * q_len_ * n_heads_ * v_dim_)),
       lse_(layout.take<float>(n_splits * q_len_ * n_heads_)) {}
 
 void Partials::merge_all(const AttendCall& call, Team& team) const {
   parallel_for(team, q_len_ * n_heads_, [&](Pos item, int) {
     const Pos query = item / n_heads_;
     const int head = static_cast<int>(item % n_heads_);
-    const auto dim = static_cast<std::size_t>(head_dim_);
+    const auto dim = static_cast<std::size_t>(v_dim_);
     Partial all{{o(0, query, head), dim}, lse(0, query, head)};
     for (Pos split = 1; split < n_splits_; ++split) {
       merge(all, {{o(split, query, head), dim}, lse(split, query, head)});
     }
+    add_sink(call, head, all);
     std::copy(all.o.begin(), all.o.end(), call.o.row(query, head));
     if (call.lse) call.lse[item] = all.lse;
   });

@@ -2,6 +2,7 @@
 
 #include "saccade/attend/attend.h"
 #include "saccade/attend/workspace.h"
+#include "saccade/combine/partial.h"
 
 namespace saccade::detail {
 
@@ -9,20 +10,25 @@ namespace saccade::detail {
 /// about equal in number.
 void take_share(VisitList& list, Pos split, Pos n_splits);
 
+/// Joins the head's sink score, if the call has any, into a row that has seen all its keys.
+inline void add_sink(const AttendCall& call, int head, Partial& row) {
+  if (!call.sink_scores.empty()) merge_score(row, call.sink_scores[static_cast<std::size_t>(head)]);
+}
+
 /// Where the splits of a call leave their rows until all are there.
 class Partials {
  public:
   Partials(Layout& layout, const AttendCall& call, Pos n_splits);
 
-  float* o(Pos split, Pos query, int head) const { return o_ + row(split, query, head) * head_dim_; }
+  float* o(Pos split, Pos query, int head) const { return o_ + row(split, query, head) * v_dim_; }
   float& lse(Pos split, Pos query, int head) const { return lse_[row(split, query, head)]; }
 
-  /// Joins the splits of every row, in order, into the call's o and lse.
+  /// Joins the splits of every row, in order, and its sink score into the call's o and lse.
   void merge_all(const AttendCall& call, Team& team) const;
 
  private:
   Pos row(Pos split, Pos query, int head) const { return (split * q_len_ + query) * n_heads_ + head; }
-  Pos q_len_, n_heads_, head_dim_, n_splits_;
+  Pos q_len_, n_heads_, v_dim_, n_splits_;
   float* o_;
   float* lse_;
 };

@@ -24,21 +24,21 @@ bool runs_fixed(const AttendCall& call) {
 }
 
 Tiles::Tiles(Layout& layout, const AttendCall& call, Pos most_rows, Packed* shared)
-    : head_dim_(call.q.dim), fixed_(runs_fixed(call)), shared_(shared) {
+    : head_dim_(call.q.dim), v_dim_(call.v.dim), fixed_(runs_fixed(call)), shared_(shared) {
   const Pos tiles = tiles_of(most_rows);
   constexpr Pos kKeys = kernel::kBlockKeys;
   q_ = layout.take<float>(tiles * head_dim_ * kRows);
-  o_ = layout.take<float>(tiles * head_dim_ * kRows);
+  o_ = layout.take<float>(tiles * v_dim_ * kRows);
   row_max_ = layout.take<float>(tiles * kRows);
   row_sum_ = layout.take<float>(tiles * kRows);
   k_ = layout.take<float>(kKeys * head_dim_);
-  v_ = layout.take<float>(kKeys * head_dim_);
+  v_ = layout.take<float>(kKeys * v_dim_);
   scores_ = layout.take<float>(kKeys * kRows);
   visible_ = layout.take<std::uint32_t>(Edge::kWords * kRows);
   bias_ = call.bias.data ? layout.take<float>(kKeys * kRows) : nullptr;
   q16_ = fixed_ ? layout.take<std::int32_t>(tiles * head_dim_ / 2 * kRows) : nullptr;
   q_scale_ = fixed_ ? layout.take<float>(tiles * kRows) : nullptr;
-  if (fixed_) own_ = FixedRoom(layout, head_dim_);
+  if (fixed_) own_ = FixedRoom(layout, head_dim_, v_dim_);
 }
 
 Pos Tiles::n_tiles() const { return tiles_of(rows_.size()); }
@@ -57,7 +57,7 @@ void Tiles::start(const AttendCall& call, const RowMap& rows) {
       for (Pos i = 0; i < head_dim_; ++i) column[i * kRows] = 0.0F;
     }
   }
-  std::fill_n(o_, n_tiles() * head_dim_ * kRows, 0.0F);
+  std::fill_n(o_, n_tiles() * v_dim_ * kRows, 0.0F);
   std::fill_n(row_max_, n_tiles() * kRows, kNothing);
   std::fill_n(row_sum_, n_tiles() * kRows, 0.0F);
   if (fixed_) start_fixed();
@@ -79,7 +79,7 @@ void Tiles::start_fixed() {
 
 kernel::Tile Tiles::tile(Pos i) const {
   return {.q = q_ + i * head_dim_ * kRows,
-          .o = o_ + i * head_dim_ * kRows,
+          .o = o_ + i * v_dim_ * kRows,
           .row_max = row_max_ + i * kRows,
           .row_sum = row_sum_ + i * kRows,
           .n_rows = static_cast<int>(std::min(kRows, rows_.size() - i * kRows))};
@@ -98,11 +98,12 @@ kernel::FixedTile Tiles::fixed_tile(Pos i) const {
 void Tiles::load(const AttendCall& call, Range keys) {
   const int n_keys = static_cast<int>(keys.size());
   const int dim = static_cast<int>(head_dim_);
+  const int v_dim = static_cast<int>(v_dim_);
   const int head = rows_.set->kv_head;
   kernel::load_rows(call.k.dtype, call.k.row(keys.begin, head), call.k.len_stride, n_keys, dim, k_);
   const bool finite =
-      kernel::load_panels(call.v.dtype, call.v.row(keys.begin, head), call.v.len_stride, n_keys, dim, v_);
-  block_ = {.k = k_, .v = v_, .n_keys = n_keys, .head_dim = dim, .v_finite = finite};
+      kernel::load_panels(call.v.dtype, call.v.row(keys.begin, head), call.v.len_stride, n_keys, v_dim, v_);
+  block_ = {.k = k_, .v = v_, .n_keys = n_keys, .head_dim = dim, .v_dim = v_dim, .v_finite = finite};
 }
 
 /// False where a key or value is NaN or inf.
@@ -114,7 +115,7 @@ bool Tiles::fix(const AttendCall& call, Range keys, const FixedRoom& room) {
     room.k_scale[key] = kernel::fix_row(k_ + key * dim, dim, room.k + key * dim);
     if (std::isnan(room.k_scale[key])) return false;
   }
-  kernel::fix_panels(v_, block_.n_keys, dim, room.v, room.v_scale);
+  kernel::fix_panels(v_, block_.n_keys, block_.v_dim, room.v, room.v_scale);
   return true;
 }
 
@@ -134,7 +135,7 @@ bool Tiles::see_all(const AttendCall& call, Range keys) {
   const FixedRoom* fixed = fixed_ ? fixed_keys(call, keys) : nullptr;
   for (Pos i = 0; i < n_tiles(); ++i) {
     if (fixed && !std::isnan(q_scale_[i * kRows])) {
-      const auto block = fixed->block(static_cast<int>(keys.size()), static_cast<int>(head_dim_));
+      const auto block = fixed->block(static_cast<int>(keys.size()));
       kernel::visit_fixed(fixed_tile(i), block, std::abs(call.scale), scores_);
     } else {
       if (!block_.k) load(call, keys);
@@ -169,16 +170,18 @@ bool Tiles::mask_tile(const AttendCall& call, const Edge& edge, Pos tile, kernel
       all = all && words[w] == (left >= 32 ? ~0U : (1U << left) - 1);
     }
     if (!bias_) continue;
-    for (Pos j = 0; j < keys.size(); ++j) bias_[j * kRows + r] = bias_at(call.bias, query, keys.begin + j);
+    const float* bias = edge.bias(query);
+    const float slope = slope_of(call, rows_.head(first + r));
+    for (Pos j = 0; j < keys.size(); ++j) bias_[j * kRows + r] = slope * bias[j];
   }
   out = {.visible = all ? nullptr : visible_, .bias = bias_};
   return any != 0;
 }
 
 float Tiles::finish(Pos row, float* o) const {
-  const float* column = o_ + row / kRows * head_dim_ * kRows + row % kRows;
+  const float* column = o_ + row / kRows * v_dim_ * kRows + row % kRows;
   const float sum = row_sum_[row];
-  for (Pos i = 0; i < head_dim_; ++i) o[i] = sum == 0 ? 0.0F : column[i * kRows] / sum;
+  for (Pos i = 0; i < v_dim_; ++i) o[i] = sum == 0 ? 0.0F : column[i * kRows] / sum;
   return lse_of(row_max_[row], sum);
 }
 

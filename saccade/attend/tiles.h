@@ -23,7 +23,7 @@ class Tiles {
   bool see_all(const AttendCall& call, Range keys);
   /// Each row sees what the edge, asked about these queries, says.
   void see_edge(const AttendCall& call, const Edge& edge);
-  /// Writes row r, normalised, to o [head_dim]; returns its natural lse.
+  /// Writes row r, normalised, to o [v_dim]; returns its natural lse.
   float finish(Pos row, float* o) const;
 
  private:
@@ -38,11 +38,11 @@ class Tiles {
   bool mask_tile(const AttendCall& call, const Edge& edge, Pos tile, kernel::TileMask& out) const;
 
   RowMap rows_;
-  Pos head_dim_;
+  Pos head_dim_, v_dim_;
   bool fixed_;                 // this call may run in fixed point
   Packed* shared_;             // keys in fixed point that all items share; may be null
   kernel::KeyBlock block_;     // the keys at hand, in f32
-  float *q_, *o_;              // [tiles, head_dim, kTileRows]
+  float *q_, *o_;              // [tiles, head_dim, kTileRows], [tiles, v_dim, kTileRows]
   float *row_max_, *row_sum_;  // [tiles, kTileRows]
   float *k_, *v_, *scores_;    // one block
   std::uint32_t* visible_;     // [kWords, kTileRows]

@@ -45,6 +45,22 @@ TEST(Partial, AnySplitIsTheWhole) {
   }
 }
 
+// A score without a value is a partial result of zeros, and joining it the same merge, bit for bit.
+TEST(Partial, AScoreWithoutAValueIsAMergeWithZeros) {
+  const float nothing = -std::numeric_limits<float>::infinity();
+  for (const float lse : {nothing, -1e5F, -3.0F, 0.0F, 2.5F, 1e5F}) {
+    for (const float score : {nothing, -1e5F, -3.0F, 0.0F, 2.5F, 1e5F}) {
+      std::vector<float> o{0.1F, -7.0F, 3.0F};
+      if (lse == nothing) o.assign(3, 0.0F);
+      const OwnedPartial joined = testing::merged({o, lse}, {{0.0F, 0.0F, 0.0F}, score});
+      Partial with_score{o, lse};
+      merge_score(with_score, score);
+      EXPECT_EQ(o, joined.o) << lse << " with " << score;
+      EXPECT_EQ(with_score.lse, joined.lse) << lse << " with " << score;
+    }
+  }
+}
+
 TEST(Partial, MergesIntoItsOwnStorage) {
   std::vector<float> room{1.0F, 2.0F, 3.0F, 4.0F};
   Partial into{std::span(room).first(2), 0.0F};

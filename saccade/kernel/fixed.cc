@@ -144,7 +144,7 @@ template <int kWide>
     float* at = tile.row_sum + column + n * kLanes;
     _mm512_store_ps(at, _mm512_fmadd_ps(_mm512_load_ps(at), alpha[n], _mm512_mul_ps(sums[n], step[n])));
   }
-  for (int dim = 0; dim < block.head_dim; dim += kHigh) {
+  for (int dim = 0; dim < block.v_dim; dim += kHigh) {
     mix_dims<kWide>(block, dim, reinterpret_cast<const std::int32_t*>(scores), alpha, step, tile.o + column);
   }
 }

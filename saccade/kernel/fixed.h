@@ -18,8 +18,11 @@ namespace saccade::kernel {
 /// A score is off by about 1e-5 |q| |k| scale (rounding q to f16 alone: 2e-5), o by at most a few 2^-12 of the largest
 /// value. bf16, for comparison: 1e-4 and 2^-8.
 inline constexpr int kWeightSteps = 4096;
-inline constexpr int kValueSteps = 4095;     ///< 128 keys x 4096 x 4095 < 2^31
-inline constexpr float kRowNorm = 46000.0F;  ///< largest |q_int|, |k_int|: its square plus rounding stays below 2^31
+inline constexpr int kValueSteps = 4095;  ///< 128 keys x 4096 x 4095 < 2^31
+/// Largest |q_int| and |k_int| before rounding, which adds at most sqrt(head_dim) / 2 to either: by Cauchy and Schwarz
+/// no sum of products, not even a part of one, leaves (46000 + 12)^2 < 2^31 for head_dim up to 576.
+inline constexpr float kRowNorm = 46000.0F;
+static_assert((kRowNorm + 12.5) * (kRowNorm + 12.5) < 2147483648.0 && kMaxHeadDim <= 25 * 25);
 
 /// Can this CPU, on the target in force (targets.h), run the kernels below?
 bool has_fixed() noexcept;
@@ -27,10 +30,11 @@ bool has_fixed() noexcept;
 struct FixedBlock {
   const std::int16_t* k = nullptr;  ///< [n_keys, head_dim]
   const float* k_scale = nullptr;   ///< [n_keys]: k = k_int k_scale
-  const std::int32_t* v = nullptr;  ///< [head_dim / 8, (n_keys + 1) / 2, 8]: two keys in one word, the earlier one low
-  const float* v_scale = nullptr;   ///< [head_dim]
+  const std::int32_t* v = nullptr;  ///< [v_dim / 8, (n_keys + 1) / 2, 8]: two keys in one word, the earlier one low
+  const float* v_scale = nullptr;   ///< [v_dim]
   int n_keys = 0;
-  int head_dim = 0;
+  int head_dim = 0;  ///< of q and k
+  int v_dim = 0;     ///< of v and o
 };
 
 struct FixedTile {

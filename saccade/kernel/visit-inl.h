@@ -139,12 +139,10 @@ HWY_INLINE void weigh_scores(int n_keys, float c, const V (&row_max)[kWide], flo
 inline void mix_carefully(const Tile& tile, const KeyBlock& block, const TileMask& mask, int column, int n_columns,
                           const float* weights, const float* alpha) {
   for (int row = column; row < column + n_columns; ++row) {
-    for (int i = 0; i < block.head_dim; ++i) {
+    for (int i = 0; i < block.v_dim; ++i) {
       float sum = 0.0F;
       for (int key = 0; key < block.n_keys; ++key) {
-        const bool hidden = (mask.visible && !(mask.visible[key / 32 * kTileRows + row] >> (key % 32) & 1U)) ||
-                            (mask.bias && mask.bias[key * kTileRows + row] == kNegInf);
-        if (!hidden) {
+        if (mask.visible[key / 32 * kTileRows + row] >> (key % 32) & 1U) {
           sum += weights[key * kTileRows + row] * block.v[(i / kPanel * block.n_keys + key) * kPanel + i % kPanel];
         }
       }
@@ -192,11 +190,11 @@ HWY_NOINLINE void visit_columns(const Tile& tile, const KeyBlock& block, const T
     hn::Store(hn::MulAdd(hn::Load(d, at), alpha[n], sums[n]), d, at);
   }
 
-  if (!block.v_finite && (mask.visible || mask.bias)) {
+  if (!block.v_finite && mask.visible) {
     mix_carefully(tile, block, mask, column, kWide * kLanes, all_scores, alphas);
     return;
   }
-  for (int i = 0; i < block.head_dim; i += kHigh) {
+  for (int i = 0; i < block.v_dim; i += kHigh) {
     mix_dims<kHigh, kWide>(scores, block.v + (i / kPanel * block.n_keys) * kPanel + i % kPanel, block.n_keys, alpha,
                            tile.o + i * kTileRows + column);
   }

@@ -12,17 +12,19 @@ namespace saccade::kernel {
 inline constexpr int kTileRows = 48;
 /// Keys converted and visited at a time: scores of a tile take 128 x 48 x 4 = 24 KiB, half of a 48 KiB L1.
 inline constexpr int kBlockKeys = 128;
-inline constexpr int kMaxHeadDim = 256;
+/// Widest rows of q and k, and of v and o: DeepSeek's latent attention has keys of 576.
+inline constexpr int kMaxHeadDim = 576;
 /// Values lie in panels of 8 dimensions.
 inline constexpr int kPanel = 8;
 
 /// A block of keys and values in f32, shared by all tiles that visit it.
 struct KeyBlock {
   const float* k = nullptr;  ///< [n_keys, head_dim]
-  const float* v = nullptr;  ///< [head_dim / 8, n_keys, 8]
+  const float* v = nullptr;  ///< [v_dim / 8, n_keys, 8]
   int n_keys = 0;            ///< 1 to kBlockKeys
-  int head_dim = 0;
-  bool v_finite = true;  ///< no NaN or inf among the values
+  int head_dim = 0;          ///< of q and k
+  int v_dim = 0;             ///< of v and o
+  bool v_finite = true;      ///< no NaN or inf among the values
 };
 
 /// What each row sees of a block, where not all of them see all of it.
@@ -40,7 +42,7 @@ struct ScoreRule {
 /// The running softmax of a tile. Base 2 inside: row_max is in units of log2.
 struct Tile {
   const float* q = nullptr;  ///< [head_dim, kTileRows]
-  float* o = nullptr;        ///< [head_dim, kTileRows], not yet divided by row_sum
+  float* o = nullptr;        ///< [v_dim, kTileRows], not yet divided by row_sum
   float* row_max = nullptr;  ///< [kTileRows]; -inf: nothing seen
   float* row_sum = nullptr;  ///< [kTileRows]
   int n_rows = 0;            ///< rows in use; the lanes beyond are computed and ignored
@@ -51,7 +53,7 @@ struct Tile {
 ///
 /// Requires  64-byte aligned buffers; `scores`: scratch of kBlockKeys x kTileRows floats
 /// Accuracy  f32 throughout; exp2 within 1.5 ulp, weights below 2^-126.5 of the row's largest are zero
-/// Cost      4 head_dim n_keys n_rows FLOP; about 14 vector instructions a score vector for the softmax
+/// Cost      2 (head_dim + v_dim) n_keys n_rows FLOP; about 14 vector instructions a score vector for the softmax
 void visit(const Tile& tile, const KeyBlock& block, const TileMask& mask, ScoreRule rule, float* scores) noexcept;
 
 /// Converts rows of `dim` elements to f32, contiguous. `dim` is a multiple of 8 (of 32 for q8_0).

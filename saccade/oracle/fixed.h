@@ -32,13 +32,13 @@ inline std::vector<double> rounded_row(const float* row, Pos dim, double norm) {
 ///   v: to 1/4095 of the largest of its dimension in the block
 ///
 /// Requires  finite inputs, no bias, no soft cap
-/// Cost      8 kv_len head_dim FLOP
+/// Cost      4 kv_len (head_dim + head_dim_v) FLOP
 template <class Visible>
 Row<double> attend_row_fixed(const Inputs& in, Pos i, Pos head, const Visible& visible) {
   constexpr std::size_t kBlock = 128;
   constexpr double kRowNorm = 46000, kWeightSteps = 4096, kValueSteps = 4095;
   Row<double> row;
-  row.o.assign(static_cast<std::size_t>(in.head_dim), 0.0);
+  row.o.assign(static_cast<std::size_t>(in.v_dim()), 0.0);
   const std::vector<double> q = detail::rounded_row(in.q_row(i, head), in.head_dim, kRowNorm);
   std::vector<double> scores;
   for (Pos j = 0; j < in.kv_len; ++j) {
@@ -49,17 +49,21 @@ Row<double> attend_row_fixed(const Inputs& in, Pos i, Pos head, const Visible& v
     row.seen.push_back(j);
     scores.push_back(double{in.scale} * dot);
   }
-  if (scores.empty()) return row;
+  const double sink = in.sink_score(head);
+  if (scores.empty()) {
+    row.lse = sink;
+    return row;
+  }
 
   const double row_max = *std::max_element(scores.begin(), scores.end());
-  double row_sum = 0;
+  double row_sum = std::exp(sink - row_max);
   for (std::size_t first = 0; first < scores.size(); first += kBlock) {
     const std::size_t last = std::min(first + kBlock, scores.size());
     double block_max = scores[first];
-    std::vector<double> largest(q.size(), 0.0);
+    std::vector<double> largest(row.o.size(), 0.0);
     for (std::size_t n = first; n < last; ++n) {
       block_max = std::max(block_max, scores[n]);
-      for (std::size_t c = 0; c < q.size(); ++c) {
+      for (std::size_t c = 0; c < row.o.size(); ++c) {
         largest[c] = std::max(largest[c], std::fabs(double{in.v_row(row.seen[n], head)[c]}));
       }
     }
@@ -68,7 +72,7 @@ Row<double> attend_row_fixed(const Inputs& in, Pos i, Pos head, const Visible& v
       const double weight = std::exp(scores[n] - block_max);
       row_sum += share * weight;
       const double rounded = std::nearbyint(weight * kWeightSteps) / kWeightSteps;
-      for (std::size_t c = 0; c < q.size(); ++c) {
+      for (std::size_t c = 0; c < row.o.size(); ++c) {
         if (largest[c] == 0) continue;
         const double step = largest[c] / kValueSteps;
         row.o[c] += share * rounded * std::nearbyint(double{in.v_row(row.seen[n], head)[c]} / step) * step;

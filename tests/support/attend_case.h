@@ -56,6 +56,7 @@ struct AttendCase {
   std::uint64_t seed = 1;
   Pos q_len = 1, kv_len = 1;
   Pos n_heads = 2, n_kv_heads = 1, head_dim = 64;
+  Pos head_dim_v = 0;  ///< 0: head_dim
   DType q_type = DType::f32, k_type = DType::f32, v_type = DType::f32;
   Layout q_layout = Layout::kTokenMajor, kv_layout = Layout::kTokenMajor, o_layout = Layout::kTokenMajor;
   std::string where_name = "dense";
@@ -64,24 +65,31 @@ struct AttendCase {
   std::optional<Pos> q_begin;      ///< none: the queries are the last of the text
   std::optional<DType> bias_type;  ///< none: no bias
   Range bias_keys;                 ///< the bias is zero elsewhere
+  bool slopes = false;             ///< the bias times another number in each head
+  bool sink_scores = false;        ///< one a head, about as large as the scores; some -inf
   std::optional<float> scale;      ///< none: 1 / sqrt(head_dim)
   float softcap = 0.0F;
   float gain = 1.0F;  ///< of q: scores are about this large
   int team = 2;
   Precision precision = Precision::kF32;
   Pos most_rows = 40;  ///< judged; the others must only be numbers
+
+  Pos v_dim() const { return head_dim_v == 0 ? head_dim : head_dim_v; }
 };
 
 inline std::ostream& operator<<(std::ostream& out, const AttendCase& c) {
   out << "q " << name_of(c.q_type) << " k " << name_of(c.k_type) << " v " << name_of(c.v_type) << ", q_len " << c.q_len
-      << " kv_len " << c.kv_len << " heads " << c.n_heads << "/" << c.n_kv_heads << " head_dim " << c.head_dim
-      << ", layouts " << static_cast<int>(c.q_layout) << static_cast<int>(c.kv_layout) << static_cast<int>(c.o_layout)
-      << ", where " << c.where_name << (c.where.size() > 1 ? " per head" : "") << ", kv_head";
+      << " kv_len " << c.kv_len << " heads " << c.n_heads << "/" << c.n_kv_heads << " head_dim " << c.head_dim << "/"
+      << c.v_dim() << ", layouts " << static_cast<int>(c.q_layout) << static_cast<int>(c.kv_layout)
+      << static_cast<int>(c.o_layout) << ", where " << c.where_name << (c.where.size() > 1 ? " per head" : "")
+      << ", kv_head";
   for (const int head : c.kv_head) out << " " << head;
   if (c.kv_head.empty()) out << " by ratio";
   if (c.q_begin) out << ", q_begin " << *c.q_begin;
   if (c.bias_type)
     out << ", bias " << name_of(*c.bias_type) << " [" << c.bias_keys.begin << ", " << c.bias_keys.end << ")";
+  if (c.slopes) out << ", slopes";
+  if (c.sink_scores) out << ", sink scores";
   if (c.scale) out << ", scale " << *c.scale;
   if (c.precision == Precision::kI16) out << ", i16";
   return out << ", softcap " << c.softcap << ", gain " << c.gain << ", team " << c.team << ", seed " << c.seed;
@@ -94,13 +102,13 @@ class Problem {
       : c(std::move(what)),
         q(c.q_type, c.q_len, c.n_heads, c.head_dim, c.q_layout),
         k(c.k_type, c.kv_len, c.n_kv_heads, c.head_dim, c.kv_layout),
-        v(c.v_type, c.kv_len, c.n_kv_heads, c.head_dim, c.kv_layout) {
+        v(c.v_type, c.kv_len, c.n_kv_heads, c.v_dim(), c.kv_layout) {
     Random random(c.seed);
     q.fill(random, c.gain);
     k.fill(random, 1.0F);
     v.fill(random, 1.0F);
     in.q_len = c.q_len, in.kv_len = c.kv_len, in.n_heads = c.n_heads, in.n_kv_heads = c.n_kv_heads;
-    in.head_dim = c.head_dim;
+    in.head_dim = c.head_dim, in.head_dim_v = c.v_dim();
     in.scale = c.scale.value_or(1.0F / std::sqrt(static_cast<float>(c.head_dim)));
     in.q_begin = c.q_begin.value_or(std::max<Pos>(0, c.kv_len - c.q_len));
     for (Pos head = 0; head < c.n_heads; ++head) {
@@ -110,6 +118,12 @@ class Problem {
     if (c.bias_type) {
       for (WherePtr& where : c.where) where = std::make_shared<EdgeWithin>(where, c.bias_keys);
       fill_bias(random);
+    }
+    for (Pos head = 0; head < c.n_heads; ++head) {
+      if (c.slopes) in.slopes.push_back(head == 0 ? 0.0F : random.normal());
+      if (!c.sink_scores) continue;
+      const bool none = random.one_in(5);
+      in.sink_scores.push_back(none ? -std::numeric_limits<float>::infinity() : 2.0F * c.gain * random.normal());
     }
     read_tensors();
   }
@@ -145,6 +159,8 @@ class Problem {
     return c.where.size() == 1 ? pairs * c.n_heads : pairs;
   }
 
+  Output output() const { return Output(c.q_len, c.n_heads, c.v_dim(), c.o_layout); }
+
   AttendCost run(Output& out, Team& team, Workspace& workspace, bool with_lse = true) const {
     std::vector<const Where*> borrowed;
     for (const WherePtr& where : c.where) borrowed.push_back(where.get());
@@ -153,6 +169,8 @@ class Problem {
     call.where = borrowed;
     call.kv_head = c.kv_head;
     if (c.bias_type) call.bias = {bias_.data(), *c.bias_type, bias_stride_};
+    call.slopes = in.slopes;
+    call.sink_scores = in.sink_scores;
     call.scale = in.scale;
     call.softcap = c.softcap;
     call.precision = c.precision;
@@ -241,7 +259,7 @@ inline void check_attend(const AttendCase& c) {
   const std::int64_t pairs = problem.pairs();
   on_every_target([&](const std::string&) {
     if (c.precision == Precision::kI16 && !kernel::has_fixed()) return;
-    Output out(c.q_len, c.n_heads, c.head_dim, c.o_layout);
+    Output out = problem.output();
     const AttendCost cost = problem.run(out, team_of(c.team), used_workspace());
     EXPECT_EQ(cost.pairs_visited, pairs) << c;
     EXPECT_TRUE(out.gaps_untouched()) << c;

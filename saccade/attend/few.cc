@@ -18,17 +18,19 @@ Few::Few(Layout& layout, const AttendCall& call)
       o_(layout.take<float>(kFew * v_dim_)),
       row_max_(layout.take<float>(kFew)),
       row_sum_(layout.take<float>(kFew)),
-      scratch_(layout.take<float>(kFew * kernel::kBlockKeys + 4 * kernel::kMaxHeadDim)),
+      scratch_(layout.take<float>(kFew * kernel::kBlockKeys + 8 * kernel::kMaxHeadDim)),
       visible_(layout.take<std::uint32_t>(kFew * Edge::kWords)),
       bias_(call.bias.data ? layout.take<float>(kFew * kernel::kBlockKeys) : nullptr) {}
 
 void Few::start(const AttendCall& call, const RowMap& rows) {
   rows_ = rows;
+  float loaded[kFew * kernel::kMaxHeadDim];
   for (Pos r = 0; r < rows.size(); ++r) {
-    float* q = q_ + r * head_dim_;
+    float* q = loaded + r * head_dim_;
     kernel::load_rows(call.q.dtype, call.q.row(rows.query(r), rows.head(r)), 0, 1, static_cast<int>(head_dim_), q);
     if (call.scale < 0) std::transform(q, q + head_dim_, q, [](float value) { return -value; });
   }
+  kernel::pack_few(loaded, static_cast<int>(rows.size()), static_cast<int>(head_dim_), q_);
   std::fill_n(o_, kFew * v_dim_, 0.0F);
   std::fill_n(row_max_, kFew, -std::numeric_limits<float>::infinity());
   std::fill_n(row_sum_, kFew, 0.0F);

@@ -1,9 +1,16 @@
 // The visit kernel for few rows, compiled once per target by few.cc.
+//
+// Four rows lie side by side in a vector, each with the next few dimensions of its query (AVX-512: 4 rows x 4
+// dimensions). A key, converted to f32 once for all rows, is read four dimensions at a time as a broadcast, so that
+// every lane works and sums over lanes are needed only once a vector. Scores lie the same way with keys in the place of
+// dimensions, so that the softmax takes four rows at a time. Values meet the weights with dimensions in all lanes.
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
+#include "hwy/cache_control.h"
 #include "hwy/highway.h"
 #include "saccade/kernel/few.h"
 
@@ -23,70 +30,207 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 namespace few {
 
-using V8 = hn::Vec<F8>;
+using D = hn::CappedTag<float, 16>;
+using V = hn::Vec<D>;
+inline constexpr int kLanes = static_cast<int>(HWY_MAX_BYTES / 4 < 16 ? HWY_MAX_BYTES / 4 : 16);
+inline constexpr int kSide = 4;               ///< rows side by side in a vector: a group
+inline constexpr int kEach = kLanes / kSide;  ///< dimensions, later keys, of each of them
+inline constexpr int kGroups = kFewRows / kSide;
+inline constexpr int kKeys = 8;                          ///< keys converted, and multiplied, at a time
+inline constexpr int kGroupScores = kBlockKeys * kSide;  ///< floats from one group's scores to the next one's
 inline constexpr float kNegInf = -std::numeric_limits<float>::infinity();
 
-/// {sum a, sum b, sum c, sum d}
-HWY_INLINE hn::Vec<hn::FixedTag<float, 4>> sums_of_four(V8 a, V8 b, V8 c, V8 d4) {
-  const F8 d;
-  const hn::Repartition<std::uint64_t, F8> d64;
-  const V8 ab = hn::Add(hn::InterleaveLower(d, a, b), hn::InterleaveUpper(d, a, b));
-  const V8 cd = hn::Add(hn::InterleaveLower(d, c, d4), hn::InterleaveUpper(d, c, d4));
-  const auto low = hn::InterleaveLower(d64, hn::BitCast(d64, ab), hn::BitCast(d64, cd));
-  const auto high = hn::InterleaveUpper(d64, hn::BitCast(d64, ab), hn::BitCast(d64, cd));
-  const V8 sums = hn::Add(hn::BitCast(d, low), hn::BitCast(d, high));
-#if HWY_MAX_BYTES >= 32
-  const hn::Half<F8> dh;
-  return hn::Add(hn::LowerHalf(dh, sums), hn::UpperHalf(dh, sums));
-#else
-  return sums;
-#endif
+/// Where the score of a row and a key lies.
+constexpr int at(int row, int key) {
+  return row / kSide * kGroupScores + key / kEach * kLanes + row % kSide * kEach + key % kEach;
 }
 
-/// scores[row][key .. key + 4] for `kRows` rows; k: [4, dim] converted.
-template <int kRows>
-HWY_INLINE void dot_four(const float* HWY_RESTRICT q, const float* HWY_RESTRICT k, int dim,
-                         float* HWY_RESTRICT scores) {
-  const F8 d;
-  V8 sum[kRows][4];
-  for (int r = 0; r < kRows; ++r) {
-    for (int j = 0; j < 4; ++j) sum[r][j] = hn::Zero(d);
+/// The same `kEach` floats for every row of the group.
+HWY_INLINE V for_each_row(const float* from) {
+  const D d;
+  if constexpr (kEach == 4) {
+    return hn::LoadDup128(d, from);
+  } else if constexpr (kEach == 2) {
+    const hn::Repartition<double, D> d64;
+    double two;
+    std::memcpy(&two, from, sizeof two);
+    return hn::BitCast(d, hn::Set(d64, two));
+  } else {
+    return hn::Set(d, *from);
   }
-  for (int at = 0; at < dim; at += kStep) {
-    V8 ks[4];
-    for (int j = 0; j < 4; ++j) ks[j] = hn::Load(d, k + j * dim + at);
-    for (int r = 0; r < kRows; ++r) {
-      const V8 qs = hn::Load(d, q + r * dim + at);
-      for (int j = 0; j < 4; ++j) sum[r][j] = hn::MulAdd(qs, ks[j], sum[r][j]);
+}
+
+/// kEach vectors [row][dimension], one a key, summed over dimensions to one vector [row][key].
+HWY_INLINE V sums_by_key(const V* key) {
+  const D d;
+  if constexpr (kEach == 4) {
+    const hn::Repartition<double, D> d64;
+    const V ab = hn::Add(hn::InterleaveLower(d, key[0], key[1]), hn::InterleaveUpper(d, key[0], key[1]));
+    const V ce = hn::Add(hn::InterleaveLower(d, key[2], key[3]), hn::InterleaveUpper(d, key[2], key[3]));
+    const auto low = hn::InterleaveLower(d64, hn::BitCast(d64, ab), hn::BitCast(d64, ce));
+    const auto high = hn::InterleaveUpper(d64, hn::BitCast(d64, ab), hn::BitCast(d64, ce));
+    return hn::Add(hn::BitCast(d, low), hn::BitCast(d, high));
+  } else if constexpr (kEach == 2) {
+    return hn::Add(hn::OddEven(key[1], key[0]), hn::Shuffle2301(hn::OddEven(key[0], key[1])));
+  } else {
+    return key[0];
+  }
+}
+
+/// Joins the lanes of each row; every lane of a row gets the result.
+template <class Join>
+HWY_INLINE V over_each_row(V v, const Join& join) {
+  if constexpr (kEach >= 2) v = join(v, hn::Shuffle2301(v));
+  if constexpr (kEach == 4) v = join(v, hn::Shuffle1032(v));
+  return v;
+}
+
+/// One number a row in all its lanes.
+HWY_INLINE V spread(const float* rows) {
+  HWY_ALIGN float lanes[kLanes];
+  for (int i = 0; i < kLanes; ++i) lanes[i] = rows[i / kEach];
+  return hn::Load(D(), lanes);
+}
+
+HWY_INLINE void gather(V v, float* rows) {
+  HWY_ALIGN float lanes[kLanes];
+  hn::Store(v, D(), lanes);
+  for (int row = 0; row < kSide; ++row) rows[row] = lanes[row * kEach];
+}
+
+/// Asks for `bytes` of memory that is read next, one block of keys from now.
+HWY_INLINE void prefetch(const std::byte* from, std::ptrdiff_t bytes) {
+  for (std::ptrdiff_t i = 0; i < bytes; i += 64) hwy::Prefetch(from + i);
+}
+
+template <DType kType>
+HWY_INLINE void convert(const std::byte* row, int dim, float* HWY_RESTRICT out) {
+  const D d;
+  const F8 d8;
+  int i = 0;
+  for (; i + kLanes <= dim; i += kLanes) hn::StoreU(load<kType>(d, row, i), d, out + i);
+  for (; i < dim; i += kStep) hn::StoreU(load<kType>(d8, row, i), d8, out + i);
+}
+
+/// Scores of kKeys keys and `n` groups of rows. q: packed; k: [kKeys, dim]
+template <int n>
+HWY_INLINE void dot(const float* HWY_RESTRICT q, const float* HWY_RESTRICT k, int dim, float* HWY_RESTRICT scores) {
+  const D d;
+  V sum[n][kKeys];
+  for (int g = 0; g < n; ++g) {
+    for (int key = 0; key < kKeys; ++key) sum[g][key] = hn::Zero(d);
+  }
+  for (int i = 0; i < dim; i += kEach) {
+    V qs[n];
+    for (int g = 0; g < n; ++g) qs[g] = hn::Load(d, q + (g * dim + i) * kSide);
+    for (int key = 0; key < kKeys; ++key) {
+      const V ks = for_each_row(k + key * dim + i);
+      for (int g = 0; g < n; ++g) sum[g][key] = hn::MulAdd(qs[g], ks, sum[g][key]);
     }
   }
-  const hn::FixedTag<float, 4> d4;
-  for (int r = 0; r < kRows; ++r) {
-    hn::Store(sums_of_four(sum[r][0], sum[r][1], sum[r][2], sum[r][3]), d4, scores + r * kBlockKeys);
+  for (int g = 0; g < n; ++g) {
+    for (int key = 0; key < kKeys; key += kEach) {
+      hn::Store(sums_by_key(&sum[g][key]), d, scores + g * kGroupScores + key * kSide);
+    }
   }
 }
 
-/// o[row] += sum over keys of weight v, for `kRows` rows and `kWide` vectors from dimension `at` on.
-template <int kRows, int kWide, DType kType>
-HWY_INLINE void mix_keys(const RawBlock& block, const float* HWY_RESTRICT weights, int at, float* HWY_RESTRICT o) {
-  const F8 d;
-  V8 sum[kRows][kWide];
+/// All rows' dots with all keys of the block; keys past the end get garbage.
+template <DType kType>
+HWY_NOINLINE void score(const FewRows& rows, const RawBlock& block, float* HWY_RESTRICT k, float* HWY_RESTRICT scores) {
+  const int dim = block.head_dim;
+  const auto bytes = static_cast<std::ptrdiff_t>(row_bytes(kType, dim));
+  for (int key = 0; key < block.n_keys; key += kKeys) {
+    const int n = std::min(kKeys, block.n_keys - key);
+    for (int j = 0; j < n; ++j) {
+      const std::byte* row = block.k + (key + j) * block.k_stride;
+      convert<kType>(row, dim, k + j * dim);
+      prefetch(row + kBlockKeys * block.k_stride, bytes);
+    }
+    if (rows.n_rows <= kSide) {
+      dot<1>(rows.q, k, dim, scores + key * kSide);
+    } else {
+      dot<2>(rows.q, k, dim, scores + key * kSide);
+    }
+  }
+}
+
+/// Dots to shaped scores, hidden keys to -inf: only for caps, biases and ragged edges.
+inline void shape(int n_rows, int n_keys, const FewMask& mask, const Shaper<D>& shaper, float* HWY_RESTRICT scores) {
+  const D d;
+  for (int row = 0; row < n_rows; row += kSide) {
+    for (int key = 0; key < n_keys; key += kEach) {
+      float* HWY_RESTRICT here = scores + at(row, key);
+      V s = hn::Load(d, here);
+      if (mask.bias) {
+        HWY_ALIGN float bias[kLanes] = {};
+        for (int i = 0; i < kLanes; ++i) {
+          const int r = row + i / kEach;
+          if (r < n_rows) bias[i] = mask.bias[r * kBlockKeys + key + i % kEach];
+        }
+        s = shaper(d, s, hn::Load(d, bias));
+      } else {
+        s = shaper(d, s);
+      }
+      hn::Store(s, d, here);
+    }
+  }
+  if (!mask.visible) return;
+  for (int row = 0; row < n_rows; ++row) {
+    const std::uint32_t* words = mask.visible + row * (kBlockKeys / 32);
+    for (int key = 0; key < n_keys; ++key) {
+      if (!(words[key / 32] >> (key % 32) & 1U)) scores[at(row, key)] = kNegInf;
+    }
+  }
+}
+
+/// Scores of a group to weights, in place; joins its running maxima and sums. alpha: [kSide], what o shrinks by.
+HWY_INLINE void weigh(int n_keys, float c, float* HWY_RESTRICT scores, float* row_max, float* row_sum, float* alpha) {
+  const D d;
+  const V cs = hn::Set(d, c);
+  V top = hn::Set(d, kNegInf);
+  for (int key = 0; key < n_keys; key += kEach) top = hn::Max(top, hn::Load(d, scores + key * kSide));
+  top = over_each_row(top, [](V a, V b) { return hn::Max(a, b); });
+  const V old = spread(row_max);
+  const V seen = hn::Max(old, hn::Mul(top, cs));
+  const V base = hn::IfThenElse(hn::Eq(seen, hn::Set(d, kNegInf)), hn::Zero(d), seen);  // nothing seen: weights 0
+  V sum = hn::Zero(d);
+  for (int key = 0; key < n_keys; key += kEach) {
+    float* here = scores + key * kSide;
+    const V weight = exp2_nonpositive(d, hn::MulSub(hn::Load(d, here), cs, base));
+    hn::Store(weight, d, here);
+    sum = hn::Add(sum, weight);
+  }
+  sum = over_each_row(sum, [](V a, V b) { return hn::Add(a, b); });
+  const V shrink = exp2_nonpositive(d, hn::Sub(old, base));
+  gather(seen, row_max);
+  gather(hn::MulAdd(spread(row_sum), shrink, sum), row_sum);
+  gather(shrink, alpha);
+}
+
+/// o[row] += sum over keys of weight v, for `kRows` rows and the lanes of `kWide` vectors from dimension `i` on.
+template <int kRows, int kWide, DType kType, class DV>
+HWY_INLINE void mix_keys(DV d, const RawBlock& block, const float* HWY_RESTRICT weights, int i, float* HWY_RESTRICT o) {
+  constexpr int kStride = static_cast<int>(hn::MaxLanes(DV()));
+  hn::Vec<DV> sum[kRows][kWide];
   for (int r = 0; r < kRows; ++r) {
     for (int n = 0; n < kWide; ++n) sum[r][n] = hn::Zero(d);
   }
   const std::byte* row = block.v;
   for (int key = 0; key < block.n_keys; ++key, row += block.v_stride) {
-    V8 vs[kWide];
-    for (int n = 0; n < kWide; ++n) vs[n] = load<kType>(row, at + n * kStep);
+    hn::Vec<DV> vs[kWide];
+    for (int n = 0; n < kWide; ++n) vs[n] = load<kType>(d, row, i + n * kStride);
+    prefetch(row + kBlockKeys * block.v_stride + row_bytes(kType, 32) * (i / 32), row_bytes(kType, 32));
+    const float* weight = weights + at(0, key);
     for (int r = 0; r < kRows; ++r) {
-      const V8 weight = hn::Set(d, weights[r * kBlockKeys + key]);
-      for (int n = 0; n < kWide; ++n) sum[r][n] = hn::MulAdd(weight, vs[n], sum[r][n]);
+      const auto w = hn::Set(d, weight[at(r, 0)]);
+      for (int n = 0; n < kWide; ++n) sum[r][n] = hn::MulAdd(w, vs[n], sum[r][n]);
     }
   }
   for (int r = 0; r < kRows; ++r) {
     for (int n = 0; n < kWide; ++n) {
-      float* to = o + r * block.v_dim + at + n * kStep;
-      hn::Store(hn::Add(hn::Load(d, to), sum[r][n]), d, to);
+      float* to = o + r * block.v_dim + i + n * kStride;
+      hn::StoreU(hn::Add(hn::LoadU(d, to), sum[r][n]), d, to);
     }
   }
 }
@@ -96,147 +240,88 @@ template <DType kType>
 HWY_INLINE void mix_seen(const RawBlock& block, const float* HWY_RESTRICT weights, const std::uint32_t* visible,
                          float* HWY_RESTRICT o) {
   const F8 d;
-  for (int at = 0; at < block.v_dim; at += kStep) {
-    V8 sum = hn::Zero(d);
+  for (int i = 0; i < block.v_dim; i += kStep) {
+    auto sum = hn::Zero(d);
     for (int key = 0; key < block.n_keys; ++key) {
       if (!(visible[key / 32] >> (key % 32) & 1U)) continue;
-      sum = hn::MulAdd(hn::Set(d, weights[key]), load<kType>(block.v + key * block.v_stride, at), sum);
+      sum = hn::MulAdd(hn::Set(d, weights[at(0, key)]), load<kType>(block.v + key * block.v_stride, i), sum);
     }
-    hn::Store(hn::Add(hn::Load(d, o + at), sum), d, o + at);
+    hn::StoreU(hn::Add(hn::LoadU(d, o + i), sum), d, o + i);
   }
 }
 
+/// kRows x kWide accumulators: 16 of 32 registers, or 8 of 16, hide the latency of the multiply-adds.
 template <int kRows, DType kType>
-HWY_INLINE void mix_rows(const RawBlock& block, const float* weights, float* o) {
-  constexpr int kWide = HWY_TARGET <= HWY_AVX3 ? 4 : 2;
-  int at = 0;
-  for (; at + kWide * kStep <= block.v_dim; at += kWide * kStep) {
-    mix_keys<kRows, kWide, kType>(block, weights, at, o);
+HWY_NOINLINE void mix_rows(const RawBlock& block, const float* weights, float* o) {
+  constexpr int kSums = HWY_TARGET <= HWY_AVX3 ? 16 : 8;
+  constexpr int kWide = std::clamp(kSums / kRows, 1, 4);
+  int i = 0;
+  for (; i + kWide * kLanes <= block.v_dim; i += kWide * kLanes) {
+    mix_keys<kRows, kWide, kType>(D(), block, weights, i, o);
   }
-  for (; at < block.v_dim; at += kStep) mix_keys<kRows, 1, kType>(block, weights, at, o);
+  for (; i + kLanes <= block.v_dim; i += kLanes) mix_keys<kRows, 1, kType>(D(), block, weights, i, o);
+  for (; i < block.v_dim; i += kStep) mix_keys<kRows, 1, kType>(F8(), block, weights, i, o);
 }
 
 template <DType kType>
 void mix(const FewRows& rows, const RawBlock& block, const FewMask& mask, const float* weights) {
-  const int dim = block.v_dim;
   if (mask.visible) {
     for (int r = 0; r < rows.n_rows; ++r) {
-      mix_seen<kType>(block, weights + r * kBlockKeys, mask.visible + r * (kBlockKeys / 32), rows.o + r * dim);
+      mix_seen<kType>(block, weights + at(r, 0), mask.visible + r * (kBlockKeys / 32), rows.o + r * block.v_dim);
     }
-    return;
-  }
-  int r = 0;
-  for (; r + 4 <= rows.n_rows; r += 4) mix_rows<4, kType>(block, weights + r * kBlockKeys, rows.o + r * dim);
-  switch (rows.n_rows - r) {
-    case 3:
-      mix_rows<3, kType>(block, weights + r * kBlockKeys, rows.o + r * dim);
-      break;
-    case 2:
-      mix_rows<2, kType>(block, weights + r * kBlockKeys, rows.o + r * dim);
-      break;
-    case 1:
-      mix_rows<1, kType>(block, weights + r * kBlockKeys, rows.o + r * dim);
-      break;
-    default:
-      break;
+  } else if (rows.n_rows == 1) {
+    mix_rows<1, kType>(block, weights, rows.o);
+  } else if (rows.n_rows == 2) {
+    mix_rows<2, kType>(block, weights, rows.o);
+  } else if (rows.n_rows <= 4) {
+    mix_rows<4, kType>(block, weights, rows.o);
+  } else {
+    mix_rows<8, kType>(block, weights, rows.o);
   }
 }
 
-/// All rows' dots with all keys of the block; keys past the end leave garbage in the last group of four.
-template <DType kType>
-void score(const FewRows& rows, const RawBlock& block, float* HWY_RESTRICT four, float* HWY_RESTRICT scores) {
-  const int dim = block.head_dim;
-  for (int key = 0; key < block.n_keys; key += 4) {
-    const int n = std::min(4, block.n_keys - key);
-    load_rows<kType>(block.k + key * block.k_stride, block.k_stride, n, dim, four);
-    int r = 0;
-    for (; r + 4 <= rows.n_rows; r += 4) dot_four<4>(rows.q + r * dim, four, dim, scores + r * kBlockKeys + key);
-    switch (rows.n_rows - r) {
-      case 3:
-        dot_four<3>(rows.q + r * dim, four, dim, scores + r * kBlockKeys + key);
-        break;
-      case 2:
-        dot_four<2>(rows.q + r * dim, four, dim, scores + r * kBlockKeys + key);
-        break;
-      case 1:
-        dot_four<1>(rows.q + r * dim, four, dim, scores + r * kBlockKeys + key);
-        break;
-      default:
-        break;
-    }
+/// Calls `f.operator()<DType>()` with the type at hand.
+template <class F>
+HWY_INLINE void with_type(DType type, const F& f) {
+  switch (type) {
+    case DType::f32:
+      return f.template operator()<DType::f32>();
+    case DType::f16:
+      return f.template operator()<DType::f16>();
+    case DType::bf16:
+      return f.template operator()<DType::bf16>();
+    case DType::q8_0:
+      return f.template operator()<DType::q8_0>();
   }
-}
-
-/// Scores of one row to weights, in place; joins its running maximum and sum; returns what o shrinks by.
-HWY_INLINE float weigh_row(int n_keys, const std::uint32_t* visible, const float* bias, ScoreRule rule,
-                           float* HWY_RESTRICT scores, float& row_max, float& row_sum) {
-  const F8 d;
-  const Shaper<F8> shaper(d, rule, bias != nullptr);
-  float top = kNegInf;
-  const int padded = (n_keys + kStep - 1) / kStep * kStep;
-  for (int key = 0; key < padded; key += kStep) {
-    const V8 s = hn::Load(d, scores + key);
-    hn::Store(bias ? shaper(d, s, hn::Load(d, bias + key)) : shaper(d, s), d, scores + key);
-  }
-  for (int key = n_keys; key < padded; ++key) scores[key] = kNegInf;
-  if (visible) {
-    for (int key = 0; key < n_keys; ++key) {
-      if (!(visible[key / 32] >> (key % 32) & 1U)) scores[key] = kNegInf;
-    }
-  }
-  for (int key = 0; key < n_keys; ++key) top = scores[key] > top ? scores[key] : top;
-  const V8 factor = hn::Set(d, shaper.factor());
-  const float old = row_max;
-  row_max = std::max(old, top * shaper.factor());
-  const float base = row_max == kNegInf ? 0.0F : row_max;
-  V8 sum = hn::Zero(d);
-  for (int key = 0; key < padded; key += kStep) {
-    const V8 weight = exp2_nonpositive(d, hn::MulSub(hn::Load(d, scores + key), factor, hn::Set(d, base)));
-    hn::Store(weight, d, scores + key);
-    sum = hn::Add(sum, weight);
-  }
-  const float alpha = hn::GetLane(exp2_nonpositive(d, hn::Set(d, old - base)));
-  row_sum = row_sum * alpha + hn::GetLane(hn::SumOfLanes(d, sum));
-  return alpha;
 }
 
 inline void visit(const FewRows& rows, const RawBlock& block, const FewMask& mask, ScoreRule rule, float* scratch) {
   float* scores = scratch;
-  float* four = scratch + kFewRows * kBlockKeys;
-  switch (block.k_dtype) {
-    case DType::f32:
-      score<DType::f32>(rows, block, four, scores);
-      break;
-    case DType::f16:
-      score<DType::f16>(rows, block, four, scores);
-      break;
-    case DType::bf16:
-      score<DType::bf16>(rows, block, four, scores);
-      break;
-    case DType::q8_0:
-      score<DType::q8_0>(rows, block, four, scores);
-      break;
+  float* k = scratch + kFewRows * kBlockKeys;
+  with_type(block.k_dtype, [&]<DType kType>() { score<kType>(rows, block, k, scores); });
+  const Shaper<D> shaper(D(), rule, mask.bias != nullptr);
+  if (mask.visible || !shaper.plain()) shape(rows.n_rows, block.n_keys, mask, shaper, scores);
+  for (int row = 0; row < rows.n_rows; row += kSide) {
+    for (int key = block.n_keys; key % kEach != 0; ++key) {
+      for (int r = row; r < row + kSide; ++r) scores[at(r, key)] = kNegInf;
+    }
+    float alpha[kSide];
+    weigh(block.n_keys, shaper.factor(), scores + at(row, 0), rows.row_max + row, rows.row_sum + row, alpha);
+    for (int r = 0; r < std::min(kSide, rows.n_rows - row); ++r) {
+      if (alpha[r] == 1.0F) continue;
+      float* o = rows.o + (row + r) * block.v_dim;
+      for (int i = 0; i < block.v_dim; ++i) o[i] *= alpha[r];
+    }
   }
-  for (int r = 0; r < rows.n_rows; ++r) {
-    const float alpha = weigh_row(block.n_keys, mask.visible ? mask.visible + r * (kBlockKeys / 32) : nullptr,
-                                  mask.bias ? mask.bias + r * kBlockKeys : nullptr, rule, scores + r * kBlockKeys,
-                                  rows.row_max[r], rows.row_sum[r]);
-    if (alpha == 1.0F) continue;
-    for (int i = 0; i < block.v_dim; ++i) rows.o[r * block.v_dim + i] *= alpha;
-  }
-  switch (block.v_dtype) {
-    case DType::f32:
-      mix<DType::f32>(rows, block, mask, scores);
-      break;
-    case DType::f16:
-      mix<DType::f16>(rows, block, mask, scores);
-      break;
-    case DType::bf16:
-      mix<DType::bf16>(rows, block, mask, scores);
-      break;
-    case DType::q8_0:
-      mix<DType::q8_0>(rows, block, mask, scores);
-      break;
+  with_type(block.v_dtype, [&]<DType kType>() { mix<kType>(rows, block, mask, scores); });
+}
+
+inline void pack_q(const float* HWY_RESTRICT q, int n_rows, int dim, float* HWY_RESTRICT out) {
+  for (int row = 0; row < kFewRows; ++row) {
+    for (int i = 0; i < dim; ++i) {
+      out[(row / kSide * dim + i / kEach * kEach) * kSide + row % kSide * kEach + i % kEach] =
+          row < n_rows ? q[row * dim + i] : 0.0F;
+    }
   }
 }
 

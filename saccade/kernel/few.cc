@@ -13,6 +13,8 @@ void VisitFew(const FewRows& rows, const RawBlock& block, const FewMask& mask, S
   few::visit(rows, block, mask, rule, scratch);
 }
 
+void PackFew(const float* q, int n_rows, int head_dim, float* out) { few::pack_q(q, n_rows, head_dim, out); }
+
 }  // namespace saccade::kernel::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -20,6 +22,11 @@ HWY_AFTER_NAMESPACE();
 namespace saccade::kernel {
 
 HWY_EXPORT(VisitFew);
+HWY_EXPORT(PackFew);
+
+void pack_few(const float* q, int n_rows, int head_dim, float* out) noexcept {
+  HWY_DYNAMIC_DISPATCH(PackFew)(q, n_rows, head_dim, out);
+}
 
 void visit_few(const FewRows& rows, const RawBlock& block, const FewMask& mask, ScoreRule rule,
                float* scratch) noexcept {

@@ -25,11 +25,11 @@ struct RawBlock {
 
 /// The running softmax of a few rows, row by row (a decode step: one query in the heads of a group).
 struct FewRows {
-  const float* q = nullptr;  ///< [n_rows, head_dim]
-  float* o = nullptr;        ///< [n_rows, v_dim], not yet divided by row_sum
-  float* row_max = nullptr;  ///< [n_rows], in units of log2; -inf: nothing seen
-  float* row_sum = nullptr;  ///< [n_rows]
-  int n_rows = 0;            ///< 1 to kFewRows
+  const float* q = nullptr;  ///< as pack_few leaves it
+  float* o = nullptr;        ///< [kFewRows, v_dim], not yet divided by row_sum
+  float* row_max = nullptr;  ///< [kFewRows], in units of log2; -inf: nothing seen
+  float* row_sum = nullptr;  ///< [kFewRows]
+  int n_rows = 0;            ///< 1 to kFewRows; rows beyond are computed, some of them, and ignored
 };
 
 /// What each row sees of the block, where not all of them see all of it.
@@ -38,10 +38,15 @@ struct FewMask {
   const float* bias = nullptr;             ///< [n_rows, kBlockKeys], added to scaled scores; null: none
 };
 
-/// The same as `visit` (see there), for few rows: lanes hold dimensions, not rows, so that no lane idles.
+/// Queries [n_rows, head_dim] to the form the kernel reads, [kFewRows, head_dim] floats in an order of its own.
+/// `head_dim` is a multiple of 8.
+void pack_few(const float* q, int n_rows, int head_dim, float* out) noexcept;
+
+/// The same as `visit` (see there), for few rows: lanes hold dimensions beside rows, so that few of them idle. Memory
+/// one block of keys ahead is prefetched.
 ///
-/// Requires  64-byte aligned buffers; `scratch`: kFewRows x kBlockKeys + 4 x kMaxHeadDim floats
-/// Cost      4 head_dim n_keys n_rows FLOP, each key and value read from memory once
+/// Requires  64-byte aligned buffers; `scratch`: kFewRows x kBlockKeys + 8 x kMaxHeadDim floats
+/// Cost      2 (head_dim + v_dim) n_keys n_rows FLOP, rows in fours; each key and value read from memory once
 void visit_few(const FewRows& rows, const RawBlock& block, const FewMask& mask, ScoreRule rule,
                float* scratch) noexcept;
 

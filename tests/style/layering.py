@@ -1,7 +1,7 @@
 """Fails when a source includes what its folder may not see: layering.py ROOT.
 
-base < kernel < combine < {where, weigh} < attend < plan < judge < {plugins, apps}; oracle sees only base. Folders on one
-level do not see one another. Tests (*_test.cc, tests/) may include anything; nothing else may include tests/.
+base < kernel < combine < {where, weigh} < attend < plan < judge < {plugins, apps}; oracle sees only base,
+and only apps see it: they judge what they measure. Folders on one level do not see one another. Tests (*_test.cc, tests/) may include anything; nothing else may include tests/.
 """
 
 import pathlib
@@ -24,6 +24,8 @@ def may_include(source, target):
         return True
     if mine == "oracle":
         return theirs == "base"
+    if theirs == "oracle":
+        return mine == "apps"
     return mine in LEVEL and theirs in LEVEL and LEVEL[theirs] < LEVEL[mine]
 
 

@@ -1,0 +1,172 @@
+// What linear() promises beside its numbers: bits, NaN, several matrices, errors.
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "saccade/kernel/linear.h"
+#include "tests/linear/linear_case.h"
+#include "tests/support/attend_case.h"
+#include "tests/support/error_line.h"
+
+namespace saccade::testing {
+namespace {
+
+class Linear : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (!kernel::has_linear()) GTEST_SKIP() << "this CPU has no AVX-512 VNNI";
+  }
+};
+
+bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+std::vector<float> token_of(const std::vector<float>& y, Pos t, Pos n_rows) {
+  return {y.begin() + t * n_rows, y.begin() + (t + 1) * n_rows};
+}
+
+TEST_F(Linear, TheTeamChangesNoBit) {
+  for (const Pos n_tokens : {40, 300, 1500}) {
+    const LinearProblem problem({.seed = 1, .type = ParamFormat::q4_0, .n_tokens = n_tokens, .n_rows = 70, .dim = 544});
+    const std::vector<float> alone = problem.run(1);
+    for (const int team : {2, 3, 7}) EXPECT_TRUE(same_bits(problem.run(team), alone)) << n_tokens << ", team " << team;
+  }
+}
+
+TEST_F(Linear, ATokensBitsDependOnNoOtherToken) {
+  const LinearCase c{.seed = 2, .type = ParamFormat::q6_k, .n_tokens = 1100, .n_rows = 65, .dim = 768, .team = 2};
+  const LinearProblem many(c);
+  const std::vector<float> together = many.run();
+  for (const Pos t : {0, 5, 549, 550, 1099}) {
+    std::vector<float> y(65);
+    const LinearProduct product{many.params(), y.data(), 65};
+    LinearWorkspace workspace;
+    linear({many.inputs().token(t), 768, 1, 768, {&product, 1}}, team_of(1), workspace);
+    EXPECT_TRUE(same_bits(y, token_of(together, t, 65))) << t;
+  }
+}
+
+TEST_F(Linear, LongTokensAndManyOfThem) {
+  const LinearCase c{.seed = 3, .type = ParamFormat::q4_k, .n_tokens = 1030, .n_rows = 64, .dim = 4096, .team = 2};
+  const LinearProblem problem(c);
+  const std::vector<float> y = problem.run();
+  for (const Pos t : {0, 514, 515, 1029}) {
+    const std::vector<float> row = token_of(y, t, c.n_rows);
+    EXPECT_TRUE(judge(problem.expect(t), row, nullptr, c.seed)) << t;
+  }
+}
+
+TEST_F(Linear, NaNAndInfStayInTheirToken) {
+  const float nan = std::numeric_limits<float>::quiet_NaN(), inf = std::numeric_limits<float>::infinity();
+  for (const float poison : {nan, inf, -inf}) {
+    const LinearCase c{.seed = 4, .type = ParamFormat::q8_0, .n_tokens = 50, .n_rows = 80, .dim = 608, .team = 2};
+    LinearProblem problem(c);
+    const std::vector<float> before = problem.run();
+    std::vector<float> token(problem.inputs().token(17), problem.inputs().token(17) + c.dim);
+    token[300] = poison;
+    problem.set_token(17, token);
+    const std::vector<float> after = problem.run();
+    for (Pos t = 0; t < c.n_tokens; ++t) {
+      const std::vector<float> row = token_of(after, t, c.n_rows);
+      if (t != 17) EXPECT_TRUE(same_bits(row, token_of(before, t, c.n_rows))) << t;
+      for (const float y : row) EXPECT_EQ(std::isfinite(y), t != 17) << t;
+    }
+  }
+}
+
+TEST_F(Linear, NaNInParametersStaysInItsRow) {
+  const LinearCase c{.seed = 5, .type = ParamFormat::bf16, .n_tokens = 9, .n_rows = 70, .dim = 300};
+  const LinearProblem problem(c);
+  std::vector<std::byte> params(static_cast<std::size_t>(70 * 600));
+  std::memcpy(params.data(), problem.params().data, params.size());
+  const std::uint16_t nan = 0x7fc0;
+  std::memcpy(params.data() + 66 * 600 + 2 * 299, &nan, sizeof nan);
+  std::vector<float> y(9 * 70);
+  const LinearProduct product{{params.data(), ParamFormat::bf16, 70, 300, 600}, y.data(), 70};
+  LinearWorkspace workspace;
+  linear({problem.inputs().x.data(), 300, 9, 300, {&product, 1}}, team_of(2), workspace);
+  const std::vector<float> clean = problem.run();
+  for (std::size_t i = 0; i < y.size(); ++i) {
+    if (i % 70 == 66) {
+      EXPECT_TRUE(std::isnan(y[i])) << i;
+    } else {
+      EXPECT_EQ(y[i], clean[i]) << i;
+    }
+  }
+}
+
+TEST_F(Linear, VeryLargeAndVerySmallTokens) {
+  const LinearCase c{.seed = 6, .type = ParamFormat::q4_0, .n_tokens = 8, .n_rows = 33, .dim = 512};
+  LinearProblem problem(c);
+  const std::vector<float> y = problem.run();
+  const float gains[] = {1.0F, 0x1p90F, 0x1p60F, 0x1p-60F, 0x1p-80F, 0x1p-90F, 0.0F, 0x1p-140F};
+  for (Pos t = 0; t < c.n_tokens; ++t) {
+    std::vector<float> token(problem.inputs().token(t), problem.inputs().token(t) + c.dim);
+    for (float& x : token) x *= gains[t];
+    problem.set_token(t, token);
+  }
+  const std::vector<float> scaled = problem.run();
+  for (Pos t = 0; t < c.n_tokens; ++t) {
+    const std::vector<float> row = token_of(scaled, t, c.n_rows);
+    if (t < 6) EXPECT_TRUE(judge(problem.expect(t), row, nullptr, c.seed)) << t;
+    if (t >= 6) EXPECT_TRUE(same_bits(row, std::vector<float>(33, 0.0F))) << t;
+  }
+}
+
+TEST_F(Linear, SeveralMatricesAreEachOnItsOwn) {
+  const LinearCase c{.seed = 7, .type = ParamFormat::q4_0, .n_tokens = 200, .n_rows = 130, .dim = 288, .team = 2};
+  LinearCase d = c;
+  d.seed = 8, d.type = ParamFormat::q8_0, d.n_rows = 40;
+  const LinearProblem first(c), second(d);
+  std::vector<float> y1(200 * 130), y2(200 * 40), alone(200 * 40);
+  const LinearProduct products[] = {{first.params(), y1.data(), 130}, {second.params(), y2.data(), 40}};
+  const LinearProduct only{second.params(), alone.data(), 40};
+  LinearWorkspace workspace;
+  linear({first.inputs().x.data(), 288, 200, 288, products}, team_of(2), workspace);
+  EXPECT_TRUE(same_bits(y1, first.run()));
+  linear({first.inputs().x.data(), 288, 200, 288, {&only, 1}}, team_of(2), workspace);
+  EXPECT_TRUE(same_bits(y2, alone));
+}
+
+TEST_F(Linear, NothingToDo) {
+  LinearWorkspace workspace;
+  const LinearProblem problem({.seed = 9, .dim = 256});
+  float y = -1.0F;
+  const LinearProduct product{problem.params(), &y, 1};
+  linear({problem.inputs().x.data(), 256, 0, 256, {&product, 1}}, team_of(1), workspace);
+  linear({problem.inputs().x.data(), 256, 1, 256, {}}, team_of(1), workspace);
+  EXPECT_EQ(y, -1.0F);
+}
+
+TEST_F(Linear, Errors) {
+  LinearWorkspace workspace;
+  const LinearProblem problem({.seed = 10, .type = ParamFormat::q4_k, .n_tokens = 2, .n_rows = 3, .dim = 256});
+  std::vector<float> y(6);
+  LinearProduct product{problem.params(), y.data(), 3};
+  LinearCall call{problem.inputs().x.data(), 256, 2, 256, {&product, 1}};
+  const auto line = [&] { return error_line([&] { linear(call, team_of(1), workspace); }); };
+  EXPECT_EQ(line(), "no error");
+  call.x_stride = 255;
+  EXPECT_EQ(line(), "linear: x_stride must be >= dim 256, got 255");
+  call.x_stride = 256, product.y_stride = 2;
+  EXPECT_EQ(line(), "linear: y_stride must be >= n_rows 3, got 2");
+  product.y_stride = 3, product.params.dim = 512;
+  EXPECT_EQ(line(), "linear: params must be 256 wide, as x is, got 512");
+  product.params.dim = call.dim = 100;
+  EXPECT_EQ(line(), "linear: params of type q4_k, 100 wide, are not for this CPU");
+  call.dim = 0;
+  EXPECT_EQ(line(), "linear: n_tokens must be >= 0 and dim >= 1, got 2 and 0");
+}
+
+TEST(LinearTarget, ALesserTargetDeclines) {
+  on_every_target([](const std::string& target) {
+    if (target != "AVX3") EXPECT_FALSE(can_multiply(ParamFormat::q4_0, 256)) << target;
+  });
+}
+
+}  // namespace
+}  // namespace saccade::testing

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+#include <ostream>
+#include <vector>
+
+#include "ggml.h"
+#include "saccade/linear/linear.h"
+#include "saccade/oracle/linear.h"
+#include "tests/tolerance.h"
+
+namespace saccade::testing {
+
+ggml_type ggml_type_of(ParamFormat type);
+
+/// One matrix product; everything follows from the seed.
+struct LinearCase {
+  std::uint64_t seed = 0;
+  ParamFormat type = ParamFormat::q8_0;
+  Pos n_tokens = 1, n_rows = 1, dim = 256;
+  Pos x_gap = 0, y_gap = 0;  ///< floats between one row and the next
+  float gain = 1.0F;
+  bool spikes = false;  ///< one in 40 elements is 30 times as large
+  int team = 1;
+};
+
+std::ostream& operator<<(std::ostream& out, const LinearCase& c);
+
+/// `seed` runs through all types; the rest is drawn.
+LinearCase draw_linear_case(std::uint64_t seed);
+
+/// A case with its inputs filled in.
+class LinearProblem {
+ public:
+  explicit LinearProblem(const LinearCase& c);
+
+  const LinearCase& shape() const { return case_; }
+  const oracle::LinearInputs& inputs() const { return in_; }
+  ParamView params() const;
+  /// Changes one token; the oracle sees it too.
+  void set_token(Pos t, const std::vector<float>& values);
+
+  /// y [n_tokens, n_rows] of ours. Expects that nothing between its rows is written.
+  std::vector<float> run() const { return run(case_.team); }
+  std::vector<float> run(int team) const;
+  /// The same of ggml's CPU backend, on 2 threads.
+  std::vector<float> run_ggml() const;
+
+  /// How far the results of a token may be off: twice the error of plain loops that round where ours rounds.
+  Expected expect(Pos t) const;
+
+ private:
+  LinearCase case_;
+  oracle::LinearInputs in_;
+  std::vector<std::byte> params_;
+};
+
+}  // namespace saccade::testing

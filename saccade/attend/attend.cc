@@ -107,7 +107,7 @@ class Item {
 void check_shapes(const AttendCall& call) {
   const View &q = call.q, &k = call.k, &v = call.v;
   if (!can_attend(q.dtype, k.dtype, v.dtype, q.dim, v.dim)) {
-    fail("head_dim and head_dim_v must be multiples of 8 (32 for q8_0) from 32 to " +
+    fail("head_dim and head_dim_v must be multiples of 8 (32 where quantised) from 32 to " +
          std::to_string(kernel::kMaxHeadDim) + " and q f32, f16 or bf16, got " + std::to_string(q.dim) + " and " +
          std::to_string(v.dim) + ", q " + std::string(name_of(q.dtype)));
   }
@@ -172,9 +172,9 @@ void check_precision(Precision precision) {
 
 bool can_attend(DType q, DType k, DType v, Pos head_dim, Pos head_dim_v) {
   const auto fits = [](DType dtype, Pos dim) {
-    return dim >= 32 && dim <= kernel::kMaxHeadDim && dim % (dtype == DType::q8_0 ? 32 : 8) == 0;
+    return dim >= 32 && dim <= kernel::kMaxHeadDim && dim % std::max<Pos>(8, block_len(dtype)) == 0;
   };
-  return q != DType::q8_0 && fits(k, head_dim) && fits(v, head_dim_v);
+  return block_len(q) == 1 && fits(k, head_dim) && fits(v, head_dim_v);
 }
 
 std::int64_t dense_pairs(Pos q_begin, Pos q_len, Pos kv_len, Pos n_heads) {

@@ -14,8 +14,8 @@ namespace saccade {
 /// What one call of attention reads and writes.
 struct AttendCall {
   View q;                ///< [q_len, n_heads, head_dim]: f32, f16 or bf16
-  View k;                ///< [kv_len, n_kv_heads, head_dim]: f32, f16, bf16 or q8_0
-  View v;                ///< [kv_len, n_kv_heads, head_dim_v]: f32, f16, bf16 or q8_0
+  View k;                ///< [kv_len, n_kv_heads, head_dim]: f32, f16, bf16, q8_0 or q4_0
+  View v;                ///< [kv_len, n_kv_heads, head_dim_v]: as k
   MutableView o;         ///< [q_len, n_heads, head_dim_v]
   float* lse = nullptr;  ///< [q_len, n_heads], natural log; may be null
 
@@ -65,7 +65,7 @@ std::int64_t dense_pairs(Pos q_begin, Pos q_len, Pos kv_len, Pos n_heads);
 void check_precision(Precision precision);
 
 /// May `attend` be called with these types and sizes? False means "decline", never "wrong".
-/// head_dim and head_dim_v: multiples of 8 from 32 to 576 (of q8_0 keys or values: multiples of 32).
+/// head_dim and head_dim_v: multiples of 8 from 32 to 576 (of q8_0 or q4_0 keys or values: multiples of 32).
 bool can_attend(DType q, DType k, DType v, Pos head_dim, Pos head_dim_v);
 
 /// Exact softmax attention over the keys that `where` visits: o = softmax(score) v, online, never storing a map.

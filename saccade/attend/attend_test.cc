@@ -25,7 +25,7 @@ using testing::team_of;
 using testing::used_workspace;
 
 constexpr DType kQTypes[] = {DType::f32, DType::f16, DType::bf16};
-constexpr DType kKvTypes[] = {DType::f32, DType::f16, DType::bf16, DType::q8_0};
+constexpr DType kKvTypes[] = {DType::f32, DType::f16, DType::bf16, DType::q8_0, DType::q4_0};
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 constexpr float kInf = std::numeric_limits<float>::infinity();
 
@@ -66,8 +66,8 @@ AttendCase any_case(std::uint64_t seed) {
   c.head_dim = random.pick<Pos>({32, 64, 64, 96, 128, 128, 256, 576});
   if (random.one_in(3)) c.head_dim_v = random.pick<Pos>({32, 64, 128, 192, 512});
   c.q_type = kQTypes[random.between(0, 2)];
-  c.k_type = kKvTypes[random.between(0, 3)];
-  c.v_type = random.one_in(2) ? c.k_type : kKvTypes[random.between(0, 3)];
+  c.k_type = kKvTypes[random.between(0, 4)];
+  c.v_type = random.one_in(2) ? c.k_type : kKvTypes[random.between(0, 4)];
   const auto layout = [&] { return random.pick({Layout::kTokenMajor, Layout::kHeadMajor, Layout::kPadded}); };
   c.q_layout = layout(), c.kv_layout = layout(), c.o_layout = layout();
   use(c, patterns()[static_cast<std::size_t>(random.between(0, 5))]);
@@ -79,10 +79,10 @@ AttendCase any_case(std::uint64_t seed) {
   return c;
 }
 
-/// Rows of q8_0 come in blocks of 32.
+/// Quantised rows come in blocks.
 void fit_types(AttendCase& c) {
-  if (c.head_dim % 32 != 0 && c.k_type == DType::q8_0) c.k_type = DType::f16;
-  if (c.v_dim() % 32 != 0 && c.v_type == DType::q8_0) c.v_type = DType::bf16;
+  if (c.head_dim % block_len(c.k_type) != 0) c.k_type = DType::f16;
+  if (c.v_dim() % block_len(c.v_type) != 0) c.v_type = DType::bf16;
 }
 
 // ---- which code runs
@@ -133,6 +133,32 @@ TEST(Attend, EveryCombinationOfTypes) {
         c.q_type = q, c.k_type = k, c.v_type = v;
         check_attend(c);
       }
+    }
+  }
+}
+
+// Prompts convert quantised keys and values once for all rows and run on the same tiles: the bits of the same numbers in
+// f32.
+TEST(Attend, QuantisedPromptsRunOnTheTiles) {
+  for (const DType k : {DType::q8_0, DType::q4_0}) {
+    for (const DType v : {DType::q8_0, DType::q4_0}) {
+      AttendCase c{.seed = 150, .q_len = 100, .kv_len = 300, .n_heads = 4, .n_kv_heads = 2, .head_dim = 96};
+      c.k_type = k, c.v_type = v;
+      const Problem quantised(c);
+      c.k_type = c.v_type = DType::f32;
+      Problem plain(c);
+      for (Pos j = 0; j < c.kv_len; ++j) {
+        for (Pos head = 0; head < c.n_kv_heads; ++head) {
+          plain.k.set(j, head, quantised.k.get(j, head));
+          plain.v.set(j, head, quantised.v.get(j, head));
+        }
+      }
+      on_every_target([&](const std::string&) {
+        Output expected = plain.output(), actual = quantised.output();
+        plain.run(expected, team_of(2), used_workspace());
+        quantised.run(actual, team_of(2), used_workspace());
+        EXPECT_TRUE(actual.same_bits(expected)) << name_of(k) << " " << name_of(v);
+      });
     }
   }
 }
@@ -509,7 +535,7 @@ TEST(Attend, NaNStaysInTheRowsThatLookAtIt) {
         for (const bool in_k : {true, false}) {
           Random random(++seed);
           AttendCase c{.seed = seed, .q_len = q_len, .kv_len = 300, .n_heads = 3, .n_kv_heads = 1, .head_dim = 64};
-          c.k_type = c.v_type = random.pick({DType::f32, DType::f16, DType::bf16, DType::q8_0});
+          c.k_type = c.v_type = kKvTypes[random.between(0, 4)];
           c.most_rows = 12;
           use(c, patterns()[pattern]);
           const std::optional<Pos> element = random.one_in(2) ? std::optional(random.between(0, 63)) : std::nullopt;
@@ -613,13 +639,13 @@ TEST(CanAttend, DeclinesWhatItDoesNotDo) {
     for (const DType q : kQTypes) {
       for (const DType k : kKvTypes) {
         for (const DType v : kKvTypes) {
-          const bool blocks = head_dim % 32 == 0;
-          EXPECT_EQ(can_attend(q, k, v, head_dim, 64), plain && (k != DType::q8_0 || blocks)) << head_dim;
-          EXPECT_EQ(can_attend(q, k, v, 64, head_dim), plain && (v != DType::q8_0 || blocks)) << head_dim;
+          EXPECT_EQ(can_attend(q, k, v, head_dim, 64), plain && head_dim % block_len(k) == 0) << head_dim;
+          EXPECT_EQ(can_attend(q, k, v, 64, head_dim), plain && head_dim % block_len(v) == 0) << head_dim;
         }
       }
     }
     EXPECT_FALSE(can_attend(DType::q8_0, DType::f16, DType::f16, head_dim, head_dim));
+    EXPECT_FALSE(can_attend(DType::q4_0, DType::f16, DType::f16, head_dim, head_dim));
   }
 }
 

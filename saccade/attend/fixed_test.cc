@@ -31,8 +31,8 @@ AttendCase fixed_case(std::uint64_t seed) {
   AttendCase c{.seed = seed};
   c.precision = Precision::kI16;
   c.q_type = random.pick({DType::f32, DType::f16, DType::bf16});
-  c.k_type = random.pick({DType::f32, DType::f16, DType::bf16, DType::q8_0});
-  c.v_type = random.pick({DType::f32, DType::f16, DType::bf16, DType::q8_0});
+  c.k_type = random.pick({DType::f32, DType::f16, DType::bf16, DType::q8_0, DType::q4_0});
+  c.v_type = random.pick({DType::f32, DType::f16, DType::bf16, DType::q8_0, DType::q4_0});
   c.n_kv_heads = random.between(1, 3);
   c.n_heads = c.n_kv_heads * random.between(1, 8);
   c.head_dim = 32 * random.between(1, 8);
@@ -61,8 +61,8 @@ TEST_F(Fixed, EveryHeadDim) {
     c.head_dim = head_dim;
     if (head_dim % 3 == 0) c.head_dim_v = 608 - head_dim;
     c.sink_scores = head_dim % 5 == 0;
-    if (c.k_type == DType::q8_0) c.k_type = DType::f16;
-    if (c.v_type == DType::q8_0) c.v_type = DType::f16;
+    if (block_len(c.k_type) > 1) c.k_type = DType::f16;
+    if (block_len(c.v_type) > 1) c.v_type = DType::f16;
     check_attend(c);
   }
 }
@@ -137,7 +137,7 @@ TEST_F(Fixed, RunsWhereEveryRowSeesEveryKeyAndSaysSo) {
 }
 
 TEST_F(Fixed, AutoTakesItForHalvesAndNotForF32) {
-  for (const DType type : {DType::f32, DType::f16, DType::bf16, DType::q8_0}) {
+  for (const DType type : {DType::f32, DType::f16, DType::bf16, DType::q8_0, DType::q4_0}) {
     AttendCase c = fixed_case(8800);
     c.k_type = c.v_type = type, c.precision = Precision::kAuto, c.q_len = 64, c.kv_len = 512;
     const Problem problem(c);

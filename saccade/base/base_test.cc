@@ -15,7 +15,11 @@ TEST(View, BytesOfARow) {
   EXPECT_EQ(row_bytes(DType::f16, 40), 80U);
   EXPECT_EQ(row_bytes(DType::bf16, 40), 80U);
   EXPECT_EQ(row_bytes(DType::q8_0, 64), 68U);
+  EXPECT_EQ(row_bytes(DType::q4_0, 64), 36U);
+  EXPECT_EQ(block_len(DType::q4_0), 32);
+  EXPECT_EQ(block_len(DType::bf16), 1);
   EXPECT_EQ(name_of(DType::q8_0), "q8_0");
+  EXPECT_EQ(name_of(DType::q4_0), "q4_0");
   EXPECT_EQ(name_of(DType::bf16), "bf16");
 }
 

@@ -12,6 +12,8 @@ std::string_view name_of(DType dtype) {
       return "bf16";
     case DType::q8_0:
       return "q8_0";
+    case DType::q4_0:
+      return "q4_0";
   }
   return "?";
 }

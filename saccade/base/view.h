@@ -18,11 +18,15 @@ struct Range {
 };
 
 /// Element types a view may hold, spelt as GGUF spells them.
-enum class DType : std::uint8_t { f32, f16, bf16, q8_0 };
+enum class DType : std::uint8_t { f32, f16, bf16, q8_0, q4_0 };
 
 std::string_view name_of(DType dtype);
 
-/// Bytes of `dim` consecutive elements. q8_0 comes in blocks of 32: an f16 scale and 32 signed bytes.
+/// How many elements share a scale, and so come only together.
+constexpr Pos block_len(DType dtype) { return dtype == DType::q8_0 || dtype == DType::q4_0 ? 32 : 1; }
+
+/// Bytes of `dim` consecutive elements. A block of 32 is an f16 scale and, in q8_0, 32 signed bytes; in q4_0, 16 bytes
+/// whose low halves are the first 16 elements and whose high halves the others, each 8 too large.
 constexpr std::size_t row_bytes(DType dtype, Pos dim) {
   const auto n = static_cast<std::size_t>(dim);
   switch (dtype) {
@@ -33,6 +37,8 @@ constexpr std::size_t row_bytes(DType dtype, Pos dim) {
       return n * 2;
     case DType::q8_0:
       return n / 32 * 34;
+    case DType::q4_0:
+      return n / 32 * 18;
   }
   return 0;
 }

@@ -292,6 +292,8 @@ HWY_INLINE void with_type(DType type, const F& f) {
       return f.template operator()<DType::bf16>();
     case DType::q8_0:
       return f.template operator()<DType::q8_0>();
+    case DType::q4_0:
+      return f.template operator()<DType::q4_0>();
   }
 }
 

@@ -20,8 +20,31 @@ namespace hn = hwy::HWY_NAMESPACE;
 using F8 = hn::CappedTag<float, 8>;
 inline constexpr int kStep = static_cast<int>(HWY_MAX_BYTES / 4 < 8 ? HWY_MAX_BYTES / 4 : 8);
 
+template <class D>
+HWY_INLINE hn::Vec<D> scale_of(D d, const std::byte* block) {
+  std::uint16_t scale;
+  std::memcpy(&scale, block, sizeof scale);
+  return hn::Set(d, f32_from_f16(scale));
+}
+
+/// Elements of a block before the scale; `at` as for `load`.
+template <DType kType, class D>
+HWY_INLINE hn::Vec<hn::RebindToSigned<D>> whole_numbers(D, const std::byte* bytes, int at) {
+  const hn::RebindToSigned<D> di;
+  if constexpr (kType == DType::q8_0) {
+    const hn::Rebind<std::int8_t, D> d8;
+    return hn::PromoteTo(di, hn::LoadU(d8, reinterpret_cast<const std::int8_t*>(bytes) + at));
+  } else {
+    static_assert(kType == DType::q4_0);
+    const hn::Rebind<std::uint8_t, D> d8;
+    const auto pairs = hn::PromoteTo(di, hn::LoadU(d8, reinterpret_cast<const std::uint8_t*>(bytes) + at % 16));
+    const auto halves = at < 16 ? hn::And(pairs, hn::Set(di, 15)) : hn::ShiftRight<4>(pairs);
+    return hn::Sub(halves, hn::Set(di, 8));
+  }
+}
+
 /// As many elements as `d` has lanes (at most 16) from element `at` of a row; `at` is a multiple of that number, so
-/// that no vector straddles two blocks of q8_0.
+/// that no vector straddles two blocks of q8_0 or two halves of one of q4_0.
 template <DType kType, class D>
 HWY_INLINE hn::Vec<D> load(D d, const std::byte* row, int at) {
   if constexpr (kType == DType::f32) {
@@ -48,13 +71,8 @@ HWY_INLINE hn::Vec<D> load(D d, const std::byte* row, int at) {
     const auto half = hn::LoadU(du16, reinterpret_cast<const std::uint16_t*>(row) + at);
     return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(du32, half)));
   } else {
-    const std::byte* block = row + at / 32 * 34;
-    std::uint16_t scale;
-    std::memcpy(&scale, block, sizeof scale);
-    const hn::Rebind<std::int8_t, D> d8;
-    const hn::RebindToSigned<D> di;
-    const auto bytes = hn::LoadU(d8, reinterpret_cast<const std::int8_t*>(block + 2) + at % 32);
-    return hn::Mul(hn::Set(d, f32_from_f16(scale)), hn::ConvertTo(d, hn::PromoteTo(di, bytes)));
+    const std::byte* block = row + at / 32 * static_cast<int>(row_bytes(kType, 32));
+    return hn::Mul(scale_of(d, block), hn::ConvertTo(d, whole_numbers<kType>(d, block + 2, at % 32)));
   }
 }
 

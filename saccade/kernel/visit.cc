@@ -24,6 +24,8 @@ void LoadRows(DType dtype, const std::byte* rows, std::ptrdiff_t stride, int n_r
       return load_rows<DType::bf16>(rows, stride, n_rows, dim, out);
     case DType::q8_0:
       return load_rows<DType::q8_0>(rows, stride, n_rows, dim, out);
+    case DType::q4_0:
+      return load_rows<DType::q4_0>(rows, stride, n_rows, dim, out);
   }
 }
 
@@ -37,6 +39,8 @@ bool LoadPanels(DType dtype, const std::byte* rows, std::ptrdiff_t stride, int n
       return load_panels<DType::bf16>(rows, stride, n_rows, dim, out);
     case DType::q8_0:
       return load_panels<DType::q8_0>(rows, stride, n_rows, dim, out);
+    case DType::q4_0:
+      return load_panels<DType::q4_0>(rows, stride, n_rows, dim, out);
   }
   return true;
 }

@@ -56,7 +56,7 @@ struct Tile {
 /// Cost      2 (head_dim + v_dim) n_keys n_rows FLOP; about 14 vector instructions a score vector for the softmax
 void visit(const Tile& tile, const KeyBlock& block, const TileMask& mask, ScoreRule rule, float* scores) noexcept;
 
-/// Converts rows of `dim` elements to f32, contiguous. `dim` is a multiple of 8 (of 32 for q8_0).
+/// Converts rows of `dim` elements to f32, contiguous. `dim` is a multiple of 8 and of block_len(dtype).
 void load_rows(DType dtype, const std::byte* rows, std::ptrdiff_t row_stride, int n_rows, int dim, float* out) noexcept;
 
 /// Converts rows of values to f32 panels [dim / 8, n_rows, 8]; returns whether all are finite.

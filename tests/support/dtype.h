@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstddef>
@@ -53,27 +54,44 @@ inline std::uint16_t encode_bf16(float value) {
   return static_cast<std::uint16_t>((bits + 0x7FFFU + ((bits >> 16U) & 1U)) >> 16U);
 }
 
-/// Writes `values` to `out` in the given type: row_bytes(dtype, values.size()) bytes. A q8_0 block that holds anything
-/// not finite becomes NaN as a whole.
+namespace detail {
+
+/// The element of a block that is farthest from zero; NaN when any of them is not finite.
+inline float farthest(std::span<const float> block) {
+  float far = 0.0F;
+  for (const float x : block) {
+    if (!std::isfinite(x)) return std::numeric_limits<float>::quiet_NaN();
+    if (std::fabs(x) > std::fabs(far)) far = x;
+  }
+  return far;
+}
+
+/// x in whole steps; what cannot be divided becomes `otherwise`.
+inline int steps(float x, float step, int otherwise) {
+  return std::isnan(step) || step == 0.0F ? otherwise : static_cast<int>(std::nearbyint(x / step));
+}
+
+}  // namespace detail
+
+/// Writes `values` to `out` in the given type: row_bytes(dtype, values.size()) bytes. A block of q8_0 or q4_0 that
+/// holds anything not finite becomes NaN as a whole.
 inline void encode(DType dtype, std::span<const float> values, std::byte* out) {
   const auto put = [&out](const auto& item) {
     std::memcpy(out, &item, sizeof(item));
     out += sizeof(item);
   };
-  if (dtype == DType::q8_0) {
-    for (std::size_t base = 0; base < values.size(); base += 32) {
-      float high = 0.0F;
-      for (const float x : values.subspan(base, 32)) {
-        high = std::isfinite(x) ? std::max(high, std::fabs(x)) : std::numeric_limits<float>::quiet_NaN();
-        if (std::isnan(high)) break;
-      }
-      const float step = high / 127.0F;
-      put(encode_f16(step));
-      for (const float x : values.subspan(base, 32)) {
-        put(static_cast<std::int8_t>(std::isnan(step) ? 1.0F : step == 0.0F ? 0.0F : std::nearbyint(x / step)));
-      }
-    }
-    return;
+  for (std::size_t base = 0; dtype == DType::q8_0 && base < values.size(); base += 32) {
+    const auto block = values.subspan(base, 32);
+    const float step = std::fabs(detail::farthest(block)) / 127.0F;
+    put(encode_f16(step));
+    for (const float x : block) put(static_cast<std::int8_t>(detail::steps(x, step, 0)));
+  }
+  for (std::size_t base = 0; dtype == DType::q4_0 && base < values.size(); base += 32) {
+    const auto block = values.subspan(base, 32);
+    const float step = detail::farthest(block) / -8.0F;  // steps from -8 to 7: the farthest is -8 of them
+    put(encode_f16(step));
+    const auto four_bits = [&](std::size_t c) { return std::min(15, detail::steps(block[c], step, 0) + 8); };
+    for (std::size_t c = 0; c < 16; ++c) put(static_cast<std::uint8_t>(four_bits(c) | four_bits(c + 16) << 4));
   }
   for (const float x : values) {
     if (dtype == DType::f32) put(x);
@@ -91,6 +109,7 @@ inline std::vector<float> decode(DType dtype, const std::byte* in, Pos dim) {
     return item;
   };
   float step = 0.0F;
+  std::uint8_t pairs[16] = {};
   for (Pos c = 0; c < dim; ++c) {
     if (dtype == DType::f32) values.push_back(get(float{}));
     if (dtype == DType::f16) values.push_back(decode_f16(get(std::uint16_t{})));
@@ -98,6 +117,14 @@ inline std::vector<float> decode(DType dtype, const std::byte* in, Pos dim) {
     if (dtype == DType::q8_0) {
       if (c % 32 == 0) step = decode_f16(get(std::uint16_t{}));
       values.push_back(step * static_cast<float>(get(std::int8_t{})));
+    }
+    if (dtype == DType::q4_0) {
+      if (c % 32 == 0) {
+        step = decode_f16(get(std::uint16_t{}));
+        for (std::uint8_t& pair : pairs) pair = get(std::uint8_t{});
+      }
+      const int bits = c % 32 < 16 ? pairs[c % 16] % 16 : pairs[c % 16] / 16;
+      values.push_back(step * static_cast<float>(bits - 8));
     }
   }
   return values;

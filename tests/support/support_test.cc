@@ -37,6 +37,25 @@ TEST(DType, Q8IsWithinHalfAStep) {
   for (std::size_t c = 0; c < values.size(); ++c) EXPECT_NEAR(back[c], values[c], 3.5 / 127.0 * 0.6);
 }
 
+TEST(DType, Q4HoldsWhatItsDefinitionSays) {
+  std::byte block[18];
+  const std::uint16_t half = encode_f16(0.5F);
+  std::memcpy(block, &half, 2);
+  for (int n = 0; n < 16; ++n) block[2 + n] = static_cast<std::byte>(n | (15 - n) << 4);
+  const std::vector<float> values = decode(DType::q4_0, block, 32);
+  for (int n = 0; n < 16; ++n) {
+    EXPECT_EQ(values[static_cast<std::size_t>(n)], 0.5F * static_cast<float>(n - 8));
+    EXPECT_EQ(values[static_cast<std::size_t>(n + 16)], 0.5F * static_cast<float>(7 - n));
+  }
+  Random random(6);
+  std::vector<float> normal(64);
+  for (float& x : normal) x = random.normal();
+  std::vector<std::byte> stored(row_bytes(DType::q4_0, 64));
+  encode(DType::q4_0, normal, stored.data());
+  const std::vector<float> back = decode(DType::q4_0, stored.data(), 64);
+  for (std::size_t c = 0; c < normal.size(); ++c) EXPECT_NEAR(back[c], normal[c], 3.5 / 8.0 * 1.01);
+}
+
 TEST(Random, IsTheSameEverywhereAndNormal) {
   EXPECT_EQ(Random(0).next(), 0xE220A8397B1DCDAFU);  // splitmix64's published first value
   Random random(1);

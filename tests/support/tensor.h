@@ -39,7 +39,7 @@ struct Strides {
   std::ptrdiff_t token = 0, head = 0, total = 0;
 };
 
-inline std::size_t element_bytes(DType dtype) { return dtype == DType::q8_0 ? 34 : row_bytes(dtype, 1); }
+inline std::size_t element_bytes(DType dtype) { return row_bytes(dtype, block_len(dtype)); }
 
 /// Storage for a View.
 class Tensor {

@@ -42,8 +42,20 @@ struct Runner::Part {
     return {at(*mask, mask_head * stride(*mask, 2) + mask_stream * stride(*mask, 3)), DType::f16, stride(*mask, 1)};
   }
 
-  AttendCall call() const {
-    const Params params = params_of(node);
+  /// Picks the part's query heads out of one number for every query head of the node; empty stays empty.
+  std::vector<float> of_heads(std::span<const float> all) const {
+    std::vector<float> ours;
+    for (Pos i = 0; i < n_heads() && !all.empty(); ++i) ours.push_back(all[static_cast<std::size_t>(head(i))]);
+    return ours;
+  }
+
+  std::vector<float> sink_scores() const {
+    const ggml_tensor* sinks = node.src[4];
+    if (sinks == nullptr) return {};
+    return of_heads({static_cast<const float*>(sinks->data), static_cast<std::size_t>(sinks->ne[0])});
+  }
+
+  AttendCall call(const Params& params) const {
     AttendCall call;
     call.q = {at(q(), mask_head * stride(q(), 2) + stream * stride(q(), 3)),
               DType::f32,
@@ -87,7 +99,12 @@ Record Runner::run(const ggml_tensor& node, const Plan& plan, Team& team) {
 }
 
 void Runner::run_part(const Part& part, const Plan& plan, Team& team, Record& record) {
-  AttendCall call = part.call();
+  const Params params = params_of(part.node);
+  AttendCall call = part.call(params);
+  const std::vector<float> sink_scores = part.sink_scores();
+  call.sink_scores = sink_scores;
+  const std::vector<float> slopes = part.of_heads(alibi_slopes(params.max_bias, part.q().ne[2]));
+  call.slopes = slopes;
   std::vector<int> kv_heads;
   for (Pos i = 0; i < part.n_heads(); ++i) {
     kv_heads.push_back(static_cast<int>(part.head(i) * part.k().ne[2] / part.q().ne[2]));
@@ -95,9 +112,10 @@ void Runner::run_part(const Part& part, const Plan& plan, Team& team, Record& re
   call.kv_head = kv_heads;
 
   const BiasView mask = part.mask();
+  const Pos most_visible = params.n_kv_max > 0 ? params.n_kv_max : GivenMask::kNoBound;
   std::vector<const Where*> where;
   std::optional<GivenMask> given;
-  if (const auto p0 = causal_run(mask, call.q.len, call.k.len, team)) {
+  if (const auto p0 = causal_run(mask, call.q.len, call.k.len, team, most_visible)) {
     const bool in_order = slot_order_.holds(call.k.data, *p0, call.q.len);
     if (!in_order) record.calls_not_causal = 1;
     const Plan& used = in_order ? plan : dense_plan();
@@ -109,7 +127,7 @@ void Runner::run_part(const Part& part, const Plan& plan, Team& team, Record& re
   } else {
     slot_order_.lose(call.k.data);
     record.calls_not_causal = 1;
-    given.emplace(mask, call.q.len, call.k.len, team);
+    given.emplace(mask, call.q.len, call.k.len, team, most_visible);
     where.push_back(&*given);
     if (given->has_bias()) call.bias = mask;
     record.pairs_dense += given->pairs() * part.n_heads();

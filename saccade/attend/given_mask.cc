@@ -1,6 +1,7 @@
 #include "saccade/attend/given_mask.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstddef>
 
@@ -68,9 +69,10 @@ bool shows_only(const Bits* values, Pos end, Pos n) {
 }
 
 template <class Bits>
-std::optional<Pos> causal_run_of(const BiasView& mask, Pos q_len, Pos kv_len, Team& team) {
-  const Pos p0 = zeros_in_front(row_of<Bits>(mask, 0), kv_len) - 1;
-  if (p0 < 0 || p0 + q_len > kv_len) return std::nullopt;
+std::optional<Pos> causal_run_of(const BiasView& mask, Pos q_len, Pos kv_len, Team& team, Pos most_visible) {
+  const Pos most = std::min(kv_len, most_visible);
+  const Pos p0 = zeros_in_front(row_of<Bits>(mask, 0), most) - 1;
+  if (p0 < 0 || p0 + q_len > most) return std::nullopt;
   // The last row goes first: most masks of another kind fail there.
   if (!shows_only(row_of<Bits>(mask, q_len - 1), p0 + q_len, kv_len)) return std::nullopt;
   constexpr Pos kRows = 16;
@@ -93,7 +95,7 @@ struct GivenMask::RowBlock {
   bool has_bias = false;
 };
 
-GivenMask::GivenMask(const BiasView& mask, Pos q_len, Pos kv_len, Team& team)
+GivenMask::GivenMask(const BiasView& mask, Pos q_len, Pos kv_len, Team& team, Pos most_visible)
     : mask_(mask), q_len_(q_len), kv_len_(kv_len), n_k_blocks_((kv_len + kBlockK - 1) / kBlockK) {
   if (mask.data == nullptr) {
     pairs_ = q_len * kv_len;
@@ -103,7 +105,8 @@ GivenMask::GivenMask(const BiasView& mask, Pos q_len, Pos kv_len, Team& team)
   kinds_.resize(static_cast<std::size_t>(n_q_blocks * n_k_blocks_));
   std::vector<RowBlock> found(static_cast<std::size_t>(n_q_blocks));
   const auto scan_one = [&](Pos block, int) {
-    found[static_cast<std::size_t>(block)] = is_half(mask_) ? scan<std::uint16_t>(block) : scan<std::uint32_t>(block);
+    found[static_cast<std::size_t>(block)] =
+        is_half(mask_) ? scan<std::uint16_t>(block, most_visible) : scan<std::uint32_t>(block, most_visible);
   };
   Alone alone;
   parallel_for(q_len * kv_len < kWorthATeam ? alone : team, n_q_blocks, scan_one);
@@ -114,16 +117,23 @@ GivenMask::GivenMask(const BiasView& mask, Pos q_len, Pos kv_len, Team& team)
 }
 
 template <class Bits>
-GivenMask::RowBlock GivenMask::scan(Pos row_block) {
+GivenMask::RowBlock GivenMask::scan(Pos row_block, Pos most_visible) {
   RowBlock found;
   const Pos begin = row_block * kBlockQ;
   const Pos end = std::min(q_len_, begin + kBlockQ);
-  for (Pos block = 0; block < n_k_blocks_; ++block) {
+  std::array<Pos, kBlockQ> left;  // how many keys each row may still show
+  left.fill(most_visible);
+  Pos open = end - begin;
+  for (Pos block = 0; block < n_k_blocks_ && open > 0; ++block) {  // kinds_ starts as kSkip
     const Pos key = block * kBlockK;
     const Pos n = std::min(kBlockK, kv_len_ - key);
     Counts sum;
     for (Pos i = begin; i < end; ++i) {
+      Pos& may_show = left[static_cast<std::size_t>(i - begin)];
+      if (may_show <= 0) continue;
       const Counts row = count(row_of<Bits>(mask_, i) + key, n);
+      may_show -= row.visible;
+      if (may_show <= 0) --open;
       sum.visible += row.visible;
       sum.has_bias = sum.has_bias || row.has_bias;
     }
@@ -192,12 +202,12 @@ void GivenMask::mask(Pos q_pos, Range keys, std::uint32_t* words) const {
   }
 }
 
-std::optional<Pos> causal_run(const BiasView& mask, Pos q_len, Pos kv_len, Team& team) {
+std::optional<Pos> causal_run(const BiasView& mask, Pos q_len, Pos kv_len, Team& team, Pos most_visible) {
   if (mask.data == nullptr || q_len == 0 || kv_len == 0) return std::nullopt;
   Alone alone;
   Team& readers = q_len * kv_len < kWorthATeam ? alone : team;
-  return is_half(mask) ? causal_run_of<std::uint16_t>(mask, q_len, kv_len, readers)
-                       : causal_run_of<std::uint32_t>(mask, q_len, kv_len, readers);
+  return is_half(mask) ? causal_run_of<std::uint16_t>(mask, q_len, kv_len, readers, most_visible)
+                       : causal_run_of<std::uint32_t>(mask, q_len, kv_len, readers, most_visible);
 }
 
 }  // namespace saccade

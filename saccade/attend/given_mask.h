@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <vector>
 
@@ -13,15 +14,17 @@ namespace saccade {
 /// The keys that somebody else's additive mask leaves visible: all but those it sets to -inf. Query i of the call has
 /// position i, the key in slot j position j. Reads the mask once, in blocks of 32 queries by 128 keys, and borrows it.
 ///
-/// Requires  mask f16 or f32 with at least q_len rows of kv_len values; `data == nullptr` hides nothing
+/// Requires  mask f16 or f32 with at least q_len rows of kv_len values; `data == nullptr` hides nothing.
+///           No row shows more than `most_visible` keys, if that is given: what lies behind them is hidden, unread
 /// Errors    none. NaN and +inf count as visible, so that they reach the rows they belong to.
 /// Cost      building: reads q_len x kv_len values, stores one byte a block; visits: O(blocks of the row)
 /// Source    FlexAttention's block mask, arXiv:2412.05496
 class GivenMask final : public Where {
  public:
   static constexpr Pos kBlockQ = 32, kBlockK = 128;
+  static constexpr Pos kNoBound = std::numeric_limits<Pos>::max();
 
-  GivenMask(const BiasView& mask, Pos q_len, Pos kv_len, Team& team);
+  GivenMask(const BiasView& mask, Pos q_len, Pos kv_len, Team& team, Pos most_visible = kNoBound);
 
   bool admits(Pos q_pos, Pos k_pos) const override;
   void visits(Range q_block, VisitList& out) const override;
@@ -36,7 +39,7 @@ class GivenMask final : public Where {
   enum class Kind : std::uint8_t { kSkip, kFull, kMixed };
   struct RowBlock;
   template <class Bits>
-  RowBlock scan(Pos row_block);
+  RowBlock scan(Pos row_block, Pos most_visible);
 
   BiasView mask_;
   Pos q_len_, kv_len_, n_k_blocks_;
@@ -49,7 +52,9 @@ class GivenMask final : public Where {
 /// That is what a mask looks like when one sequence lies in its slots in order.
 ///
 /// Requires  as GivenMask; a mask without data, or no query, is no causal run
-/// Cost      reads up to q_len x kv_len values, shared over the team; stops early at the first row that differs
-std::optional<Pos> causal_run(const BiasView& mask, Pos q_len, Pos kv_len, Team& team);
+/// Cost      reads up to q_len x kv_len values, shared over the team; stops early at the first row that differs, and
+///           where the last row would show more than `most_visible` keys
+std::optional<Pos> causal_run(const BiasView& mask, Pos q_len, Pos kv_len, Team& team,
+                              Pos most_visible = GivenMask::kNoBound);
 
 }  // namespace saccade

@@ -41,8 +41,8 @@ struct Mask {
 };
 
 /// admits, visits, mask, pairs and has_bias must all tell the story that the values tell.
-void check(Mask& mask, DType dtype, Team& team) {
-  const GivenMask given(mask.view(dtype), mask.q_len, mask.kv_len, team);
+void check(Mask& mask, DType dtype, Team& team, Pos most_visible = GivenMask::kNoBound) {
+  const GivenMask given(mask.view(dtype), mask.q_len, mask.kv_len, team, most_visible);
   std::int64_t pairs = 0;
   bool has_bias = false;
   for (Pos i = 0; i < mask.q_len; ++i) {
@@ -136,6 +136,28 @@ TEST(GivenMask, WithoutDataEverythingIsVisible) {
   EXPECT_EQ(words[0], ~0U);
   EXPECT_EQ(words[1], 0xffU);
   EXPECT_EQ(causal_run({}, 3, 40, alone), std::nullopt);
+}
+
+// Keys behind the last one that a row may show are not looked at: here they lie, and would be visible.
+TEST(GivenMask, ABoundOnVisibleKeysSavesReading) {
+  Alone alone;
+  const Pos q = 70, kv = 1024, shown = 130;
+  Mask honest(q, kv, 0, [&](Pos i, Pos j) { return j >= i && j < i + shown ? 0.0F : kHide; });
+  check(honest, DType::f16, alone, shown);
+  check(honest, DType::f32, alone, shown + 40);
+  Mask lying(q, kv, 0, [&](Pos i, Pos j) { return (j >= i && j < i + shown) || j >= 384 ? 0.0F : kHide; });
+  const GivenMask given(lying.view(DType::f16), q, kv, alone, shown);
+  EXPECT_EQ(given.pairs(), q * shown);
+  VisitList visits;
+  given.visits({0, q}, visits);
+  EXPECT_EQ(visits.back().keys.end, 256);
+}
+
+TEST(CausalRun, ABoundOnVisibleKeysRulesItOut) {
+  Alone alone;
+  Mask mask(20, 300, 0, [](Pos i, Pos j) { return j <= 100 + i ? 0.0F : kHide; });
+  EXPECT_EQ(causal_run(mask.view(DType::f16), 20, 300, alone, 120), 100);
+  EXPECT_EQ(causal_run(mask.view(DType::f16), 20, 300, alone, 119), std::nullopt);
 }
 
 TEST(CausalRun, FindsTheFirstPosition) {

@@ -17,7 +17,22 @@ namespace {
 constexpr float kHide = -std::numeric_limits<float>::infinity();
 
 bool is_stored_by_us(ggml_type type) {
-  return type == GGML_TYPE_F32 || type == GGML_TYPE_F16 || type == GGML_TYPE_BF16 || type == GGML_TYPE_Q8_0;
+  return type == GGML_TYPE_F32 || type == GGML_TYPE_F16 || type == GGML_TYPE_BF16 || type == GGML_TYPE_Q8_0 ||
+         type == GGML_TYPE_Q4_0;
+}
+
+bool is_in_range(Pos dim) { return dim >= 32 && dim <= 576 && dim % 8 == 0; }
+
+/// Rows of a quantised type come in blocks.
+ggml_type that_fits(ggml_type type, Pos dim) { return dim % ggml_blck_size(type) == 0 ? type : GGML_TYPE_F16; }
+
+/// As ops.cpp of ggml's CPU backend writes it.
+float slope_of(float max_bias, Pos head, Pos n_heads) {
+  const auto n_head_log2 = static_cast<Pos>(1U << static_cast<unsigned>(std::floor(std::log2(n_heads))));
+  const float m0 = std::pow(2.0F, -max_bias / static_cast<float>(n_head_log2));
+  const float m1 = std::pow(2.0F, -(max_bias / 2.0F) / static_cast<float>(n_head_log2));
+  return head < n_head_log2 ? std::pow(m0, static_cast<float>(head + 1))
+                            : std::pow(m1, static_cast<float>(2 * (head - n_head_log2) + 1));
 }
 
 /// The value of the mask for one pair.
@@ -66,7 +81,7 @@ void set_n_threads(ggml_backend_t backend, int n_threads) {
 }  // namespace
 
 bool AttentionCase::is_ours() const {
-  return is_stored_by_us(k_type) && is_stored_by_us(v_type) && head_dim == head_dim_v && max_bias == 0.0F && !sinks;
+  return is_stored_by_us(k_type) && is_stored_by_us(v_type) && is_in_range(head_dim) && is_in_range(head_dim_v);
 }
 
 std::string AttentionCase::print() const {
@@ -76,14 +91,16 @@ std::string AttentionCase::print() const {
          field("n_streams", n_streams) + field("n_mask_heads", n_mask_heads) + field("p0", p0) + ", k " +
          ggml_type_name(k_type) + ", v " + ggml_type_name(v_type) + field("mask", static_cast<int>(mask)) +
          field("layout", static_cast<int>(layout)) + ", softcap " + std::to_string(softcap) + ", max_bias " +
-         std::to_string(max_bias) + field("sinks", sinks);
+         std::to_string(max_bias) + field("sinks", sinks) + field("v_in_k", v_in_k) + field("hint", hint);
 }
 
 AttentionCase draw_case(std::uint64_t seed) {
   Random random(seed);
   AttentionCase c;
   c.seed = seed;
-  c.head_dim = c.head_dim_v = 32 + 8 * static_cast<Pos>(seed % 29);
+  // All head sizes come up, the small ones most often.
+  c.head_dim = seed % 3 == 0 ? 256 + 8 * static_cast<Pos>(seed / 3 % 41) : 32 + 8 * static_cast<Pos>(seed % 29);
+  c.head_dim_v = random.one_in(4) ? 32 + 8 * random.between(0, 68) : c.head_dim;
   c.n_kv_heads = random.pick({1, 1, 2, 3});
   c.n_heads = c.n_kv_heads * random.pick({1, 1, 2, 4, 7});
   c.q_len = random.pick({1, 1, 1, 2, 3, 5, 8, 16, 17, 31, 32, 33, 64, 65, 97, 130});
@@ -96,31 +113,37 @@ AttentionCase draw_case(std::uint64_t seed) {
   if (c.mask != MaskKind::kNone && random.one_in(8)) c.n_mask_heads = c.n_heads;
   if (random.one_in(2)) c.n_mask_streams = c.n_streams;
   const auto type = [&] {
-    const ggml_type drawn = random.pick({GGML_TYPE_F16, GGML_TYPE_F16, GGML_TYPE_F32, GGML_TYPE_BF16, GGML_TYPE_Q8_0});
-    return drawn == GGML_TYPE_Q8_0 && c.head_dim % 32 != 0 ? GGML_TYPE_F16 : drawn;
+    return random.pick({GGML_TYPE_F16, GGML_TYPE_F16, GGML_TYPE_F32, GGML_TYPE_BF16, GGML_TYPE_Q8_0, GGML_TYPE_Q4_0});
   };
   c.k_type = type();
   c.v_type = random.one_in(3) ? type() : c.k_type;
   c.layout = static_cast<Layout4>(random.between(0, 2));
   if (random.one_in(4)) c.softcap = random.pick({2.0F, 30.0F, 50.0F});
   c.gain = random.pick({0.5F, 1.0F, 1.0F, 3.0F});
-  switch (random.between(0, 39)) {  // one in ten is not for us
+  c.sinks = random.one_in(4);
+  if (c.mask != MaskKind::kNone && random.one_in(4)) c.max_bias = random.pick({1.0F, 8.0F});
+  c.hint = c.mask != MaskKind::kNone && random.one_in(3);
+  if (random.one_in(10)) {
+    c.v_in_k = true;
+    c.head_dim_v = std::min(c.head_dim, c.head_dim_v);
+    c.v_type = c.k_type;
+  }
+  switch (random.between(0, 39)) {  // some are not for us
     case 0:
-      c.sinks = true;
+      c.head_dim = random.pick({8, 24, 584, 640});
       break;
     case 1:
-      c.max_bias = c.mask == MaskKind::kNone ? 0.0F : 8.0F;
+      c.head_dim = 160, c.k_type = random.pick({GGML_TYPE_Q4_1, GGML_TYPE_Q5_0, GGML_TYPE_Q5_1});
       break;
     case 2:
-      c.head_dim_v = c.head_dim == 32 ? 64 : 32;
-      break;
-    case 3:
-      c.k_type = c.head_dim % 32 == 0 ? GGML_TYPE_Q4_0 : c.k_type;
+      c.head_dim_v = 96, c.v_type = random.pick({GGML_TYPE_Q4_1, GGML_TYPE_Q5_0, GGML_TYPE_Q5_1});
       break;
     default:
       break;
   }
-  if (c.head_dim_v % 32 != 0 && c.v_type == GGML_TYPE_Q8_0) c.v_type = GGML_TYPE_F16;
+  c.k_type = that_fits(c.k_type, c.head_dim);
+  c.v_type = that_fits(c.v_type, c.head_dim_v);
+  if (c.v_type != c.k_type || c.head_dim_v > c.head_dim) c.v_in_k = false;
   return c;
 }
 
@@ -128,7 +151,9 @@ AttentionGraph::AttentionGraph(const AttentionCase& c) : case_(c) {
   context_ = ggml_init({ggml_tensor_overhead() * 32 + ggml_graph_overhead(), nullptr, true});
   q_ = new_input(GGML_TYPE_F32, c.head_dim, c.q_len, c.n_heads, c.layout);
   k_ = new_input(c.k_type, c.head_dim, c.kv_len, c.n_kv_heads, c.layout);
-  v_ = new_input(c.v_type, c.head_dim_v, c.kv_len, c.n_kv_heads, c.layout);
+  v_ = c.v_in_k ? ggml_view_4d(context_, k_, c.head_dim_v, c.kv_len, c.n_kv_heads, c.n_streams, k_->nb[1], k_->nb[2],
+                               k_->nb[3], 0)
+                : new_input(c.v_type, c.head_dim_v, c.kv_len, c.n_kv_heads, c.layout);
   if (c.mask != MaskKind::kNone) {
     const Pos rows = c.layout == Layout4::kPaddedCache ? (c.q_len + 63) / 64 * 64 : c.q_len;
     mask_ = ggml_new_tensor_4d(context_, GGML_TYPE_F16, c.kv_len, rows, c.n_mask_heads, c.n_mask_streams);
@@ -163,6 +188,7 @@ ggml_tensor* AttentionGraph::new_input(ggml_type type, Pos dim, Pos len, Pos n_h
 void AttentionGraph::fill() {
   Random random(case_.seed + 1);
   for (ggml_tensor* tensor : {q_, k_, v_}) {
+    if (tensor == v_ && case_.v_in_k) continue;
     std::vector<float> values(static_cast<std::size_t>(tensor->ne[0]));
     for (Pos stream = 0; stream < tensor->ne[3]; ++stream) {
       for (Pos head = 0; head < tensor->ne[2]; ++head) {
@@ -174,18 +200,28 @@ void AttentionGraph::fill() {
       }
     }
   }
-  if (case_.sinks) std::memset(node_->src[4]->data, 0, ggml_nbytes(node_->src[4]));
+  for (Pos head = 0; case_.sinks && head < case_.n_heads; ++head) sink_scores()[head] = 3.0F * random.normal();
   if (mask_ == nullptr) return;
+  Pos fullest = 0;
   for (Pos stream = 0; stream < mask_->ne[3]; ++stream) {
     for (Pos head = 0; head < mask_->ne[2]; ++head) {
       for (Pos i = 0; i < case_.q_len; ++i) {
         const bool row_hidden = random.one_in(9);
         auto* row = reinterpret_cast<std::uint16_t*>(const_cast<std::byte*>(at(*mask_, i, head, stream)));
-        for (Pos j = 0; j < case_.kv_len; ++j) row[j] = encode_f16(mask_value(case_, random, i, j, row_hidden));
+        Pos shown = 0;
+        for (Pos j = 0; j < case_.kv_len; ++j) {
+          const float value = mask_value(case_, random, i, j, row_hidden);
+          shown += value == kHide ? 0 : 1;
+          row[j] = encode_f16(value);
+        }
+        fullest = std::max(fullest, shown);
       }
     }
   }
+  if (case_.hint) ggml_flash_attn_ext_set_n_kv_max(node_, static_cast<std::int32_t>(fullest));
 }
+
+float* AttentionGraph::sink_scores() const { return static_cast<float*>(node_->src[4]->data); }
 
 std::vector<float> AttentionGraph::run(ggml_backend_t backend) {
   std::memset(node_->data, 0xFF, ggml_nbytes(node_));
@@ -203,6 +239,7 @@ oracle::Inputs AttentionGraph::inputs(Pos stream, Pos head) const {
   in.n_heads = case_.n_heads;
   in.n_kv_heads = case_.n_kv_heads;
   in.head_dim = case_.head_dim;
+  in.head_dim_v = case_.head_dim_v;
   in.scale = 1.0F / std::sqrt(static_cast<float>(case_.head_dim));
   const auto gather = [&](const ggml_tensor& t, std::vector<float>& out) {
     for (Pos i = 0; i < t.ne[1]; ++i) {
@@ -216,6 +253,10 @@ oracle::Inputs AttentionGraph::inputs(Pos stream, Pos head) const {
   gather(*k_, in.k);
   gather(*v_, in.v);
   for (Pos h = 0; h < case_.n_heads; ++h) in.kv_head.push_back(static_cast<int>(h * case_.n_kv_heads / case_.n_heads));
+  if (case_.sinks) in.sink_scores.assign(sink_scores(), sink_scores() + case_.n_heads);
+  for (Pos h = 0; case_.max_bias > 0.0F && h < case_.n_heads; ++h) {
+    in.slopes.push_back(slope_of(case_.max_bias, h, case_.n_heads));
+  }
   if (mask_ == nullptr) return in;
   for (Pos i = 0; i < case_.q_len; ++i) {
     const std::vector<float> row =

@@ -26,6 +26,8 @@ struct AttentionCase {
   Layout4 layout = Layout4::kCache;
   float softcap = 0.0F, max_bias = 0.0F, gain = 1.0F;
   bool sinks = false;
+  bool v_in_k = false;  ///< v is the front of every row of k, as in latent attention
+  bool hint = false;    ///< the node says how many keys the fullest row of its mask shows
 
   /// What our backend is meant to leave to ggml.
   bool is_ours() const;
@@ -52,6 +54,7 @@ class AttentionGraph {
  private:
   ggml_tensor* new_input(ggml_type type, Pos dim, Pos len, Pos n_heads, Layout4 layout);
   void fill();
+  float* sink_scores() const;
 
   AttentionCase case_;
   ggml_context* context_ = nullptr;

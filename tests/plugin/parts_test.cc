@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "plugins/llama/layer.h"
+#include "plugins/llama/params.h"
 #include "plugins/llama/plugin.h"
 #include "plugins/llama/slot_order.h"
 #include "plugins/llama/team.h"
@@ -33,6 +34,18 @@ TEST(Layer, IsReadFromTheNames) {
   EXPECT_EQ(layer_named("", "", ""), -1);
   EXPECT_EQ(layer_named("a-", "b-1x", "cache_k_l"), -1);
   EXPECT_EQ(layer_named("a-99999999999", "", ""), -1);
+}
+
+TEST(Alibi, SlopesWorkedByHand) {
+  EXPECT_TRUE(alibi_slopes(0.0F, 4).empty());
+  EXPECT_TRUE(alibi_slopes(-8.0F, 4).empty());
+  EXPECT_EQ(alibi_slopes(8.0F, 4), (std::vector<float>{0x1p-2F, 0x1p-4F, 0x1p-6F, 0x1p-8F}));
+  EXPECT_EQ(alibi_slopes(8.0F, 1), (std::vector<float>{0x1p-8F}));
+  const std::vector<float> six = alibi_slopes(8.0F, 6);  // four whole steps, then the odd half steps
+  ASSERT_EQ(six.size(), 6U);
+  EXPECT_EQ(six[3], 0x1p-8F);
+  EXPECT_FLOAT_EQ(six[4], 0x1p-1F);
+  EXPECT_FLOAT_EQ(six[5], 0x1p-3F);
 }
 
 TEST(SlotOrder, IsKnownFromTheStartOfASequence) {

@@ -7,9 +7,12 @@
 #include <exception>
 #include <functional>
 #include <new>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "apps/saccade/bench/options.h"
 #include "apps/saccade/interrupt.h"
 #include "apps/saccade/options.h"
 #include "apps/saccade/output.h"
@@ -93,22 +96,112 @@ CLI::App* add_compare(CLI::App& app, CompareOptions& options) {
   return compare;
 }
 
+/// 4096 or 4k. Whatever is wrong with it becomes the list's one line.
+std::string whole_number_or_k(std::string& typed) {
+  if (!typed.ends_with('k')) return whole_number(typed);
+  const std::string count = typed.substr(0, typed.size() - 1);
+  if (std::string problem = whole_number(count); !problem.empty()) return problem;
+  if (count.size() < 10) typed = std::to_string(std::stoll(count) * 1024);
+  return "";
+}
+
+CLI::Option* add_list(CLI::App& command, const char* flags, std::vector<std::int64_t>& values, const char* help) {
+  return command.add_option(flags, values, help)
+      ->type_name("N[,N...]")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->transform(CLI::Validator(whole_number_or_k, ""));
+}
+
+CLI::App* add_bench_of(CLI::App& bench, const char* name, const char* help, BenchOptions& options) {
+  auto* command = bench.add_subcommand(name, help);
+  add_list(*command, "-t,--threads", options.threads, "a row for each; default: all cores this process may use");
+  command->add_option("-r,--repetitions", options.repetitions, "times that each is timed, in turns with the others")
+      ->type_name("N")
+      ->check(whole_number);
+  command->add_option("--target", options.targets, "CPU targets, e.g. AVX3,AVX2; default: the best")
+      ->type_name("NAME[,NAME...]")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  command->add_flag("--json", options.json, "one JSON object on stdout (docs/cli.md)");
+  command->final_callback([command, &options] { options.given_repetitions = command->count("-r") > 0; });
+  return command;
+}
+
+void add_shape_flags(CLI::App& command, BenchOptions& options) {
+  add_list(command, "--head-dim", options.head_dims, "default 64,128,256");
+  add_list(command, "--kv", options.kv_lens, "keys, e.g. 4k,32k");
+  command.add_option("--heads", options.n_heads, "query heads")->capture_default_str()->check(whole_number);
+  command.add_option("--kv-heads", options.n_kv_heads, "key/value heads")->capture_default_str()->check(whole_number);
+  command.add_option("--type", options.types, "of keys and values, e.g. f16,q8_0; default f16")
+      ->type_name("TYPE[,TYPE...]")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+}
+
+CLI::App* add_bench(CLI::App& app, BenchOptions& options) {
+  auto* bench =
+      app.add_subcommand("bench", "how fast one layer's attention is, beside ggml's and the machine's limits");
+  auto* attend = add_bench_of(*bench, "attend", "many causal queries against many keys", options);
+  add_shape_flags(*attend, options);
+  attend->add_option("--q-len", options.q_len, "queries, the last of the text")
+      ->capture_default_str()
+      ->check(whole_number);
+  attend->add_option("--precision", options.precisions, "e.g. f32,i16; default: all this machine can run")
+      ->type_name("WORD[,WORD...]")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  attend->add_option("--density", options.densities, "blocks of 128 x 128 at these shares of all, instead of ggml")
+      ->type_name("D[,D...]")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  auto* decode = add_bench_of(*bench, "decode", "one query against many keys", options);
+  add_shape_flags(*decode, options);
+  decode->add_option("--footprint", options.footprint_mib, "keys and values of all layers together, at least")
+      ->type_name("MIB")
+      ->capture_default_str()
+      ->check(whole_number);
+  return bench;
+}
+
+void bench_command(const CLI::App& bench, const BenchOptions& options) {
+  if (bench.got_subcommand("attend")) return bench_attend(options);
+  bench_decode(options);
+}
+
+/// "run, list or show"
+std::string joined(std::span<const std::string_view> words) {
+  std::string text;
+  for (std::size_t i = 0; i < words.size(); ++i)
+    text += (i == 0 ? "" : i + 1 < words.size() ? ", " : " or ") + std::string(words[i]);
+  return text;
+}
+
 /// Names the nearest command; CLI11 would only say that one is required.
 void check_command(int argc, char** argv) {
-  constexpr std::string_view kCommands[] = {"run", "compare", "list", "show", "plugin"};
-  const std::string_view given = argc > 1 ? argv[1] : "";
-  if (given.empty()) saccade::fail_user("a command is needed: run, compare, list, show or plugin; --help says more");
-  if (!given.starts_with('-') && std::ranges::find(kCommands, given) == std::end(kCommands))
-    saccade::fail_user("unknown command '" + std::string(given) + "'; " + saccade::suggest(given, kCommands));
+  constexpr std::string_view kCommands[] = {"run", "compare", "bench", "list", "show", "plugin"};
+  constexpr std::string_view kBenches[] = {"attend", "decode"};
+  const auto check = [&](int place, std::span<const std::string_view> known, const std::string& what) {
+    const std::string_view given = place < argc ? argv[place] : "";
+    if (given.empty()) saccade::fail_user(what + " is needed: " + joined(known) + "; --help says more");
+    if (!given.starts_with('-') && std::ranges::find(known, given) == known.end())
+      saccade::fail_user("unknown " + what.substr(2) + " '" + std::string(given) + "'; " +
+                         saccade::suggest(given, known));
+  };
+  check(1, kCommands, "a command");
+  if (std::string_view(argv[1]) == "bench") check(2, kBenches, "a benchmark");
 }
 
 std::function<void()> parse(CLI::App& app, int argc, char** argv) {
   static RunOptions run_options;
   static CompareOptions compare_options;
   static ListOptions list_options;
+  static BenchOptions bench_options;
   app.require_subcommand(1);
   auto* run = add_run(app, run_options);
   auto* compare = add_compare(app, compare_options);
+  auto* bench = add_bench(app, bench_options);
+  bench->require_subcommand(1);
   auto* list = app.add_subcommand("list", "every mechanism there is");
   list->add_option("--word", list_options.word, "only those of this word, e.g. where")->type_name("WORD");
   list->add_flag("--json", list_options.json, "one JSON array on stdout");
@@ -121,6 +214,7 @@ std::function<void()> parse(CLI::App& app, int argc, char** argv) {
   app.parse(argc, argv);
   if (*run) return [] { run_command(run_options); };
   if (*compare) return [] { compare_command(compare_options); };
+  if (*bench) return [bench] { bench_command(*bench, bench_options); };
   if (*list) return [] { list_command(list_options); };
   if (*show) return [] { show_command(list_options); };
   return plugin_command;

@@ -7,8 +7,8 @@
 
 namespace saccade::app {
 
-Progress::Progress(std::string what, std::int64_t total)
-    : what_(std::move(what)), total_(total), terminal_(::isatty(STDERR_FILENO) == 1) {}
+Progress::Progress(std::string what, std::int64_t total, std::string unit)
+    : what_(std::move(what)), unit_(std::move(unit)), total_(total), terminal_(::isatty(STDERR_FILENO) == 1) {}
 
 Progress::~Progress() {
   if (shown_) std::fputs("\r\x1b[K", stderr);
@@ -26,7 +26,8 @@ void Progress::at(std::int64_t done) {
           ? fmt::format(", about {:.0f} s left",
                         spent.count() * static_cast<double>(total_ - done) / static_cast<double>(done))
           : "";
-  const auto line = fmt::format("\r{}: {} of {} tokens ({} %){}\x1b[K", what_, done, total_, 100 * done / total_, rest);
+  const auto line =
+      fmt::format("\r{}: {} of {} {} ({} %){}\x1b[K", what_, done, total_, unit_, 100 * done / total_, rest);
   std::fputs(line.c_str(), stderr);
 }
 

@@ -9,7 +9,7 @@ namespace saccade::app {
 /// One line on stderr that rewrites itself, where stderr is a terminal; nothing elsewhere.
 class Progress {
  public:
-  Progress(std::string what, std::int64_t total);
+  Progress(std::string what, std::int64_t total, std::string unit = "tokens");
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
   ~Progress();
@@ -17,7 +17,7 @@ class Progress {
 
  private:
   using Clock = std::chrono::steady_clock;
-  std::string what_;
+  std::string what_, unit_;
   std::int64_t total_;
   bool shown_ = false, terminal_;
   Clock::time_point start_ = Clock::now(), last_{};

@@ -65,4 +65,6 @@ std::unique_ptr<Team> make_guest_team(const Ggml& ggml, int n_threads) {
   return make_thread_team(n_threads);
 }
 
+bool shares_openmp(const Ggml& ggml) { return find_openmp(ggml) != nullptr; }
+
 }  // namespace saccade::llama

@@ -13,4 +13,7 @@ namespace saccade::llama {
 /// Errors: as make_thread_team
 std::unique_ptr<Team> make_guest_team(const Ggml& ggml, int n_threads);
 
+/// Does ggml's CPU backend use an OpenMP runtime that we found, so that a guest team of several threads shares it?
+bool shares_openmp(const Ggml& ggml);
+
 }  // namespace saccade::llama

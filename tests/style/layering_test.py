@@ -20,6 +20,7 @@ class Layering(unittest.TestCase):
         self.assertEqual(self.faults_of("saccade/oracle/attention.h", "saccade/base/view.h"), [])
         self.assertEqual(self.faults_of("plugins/llama/a.cc", "saccade/plan/plan.h"), [])
         self.assertEqual(self.faults_of("saccade/where/where.h", "saccade/where/visit.h"), [])
+        self.assertEqual(self.faults_of("apps/saccade/bench/law.cc", "saccade/oracle/attention.h"), [])
 
     def test_upwards_and_sideways_are_not(self):
         for path, include in [

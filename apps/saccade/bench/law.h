@@ -1,0 +1,42 @@
+#pragma once
+
+#include <deque>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "apps/saccade/bench/layers.h"
+#include "saccade/base/precision.h"
+#include "saccade/base/team.h"
+#include "saccade/oracle/expected.h"
+#include "saccade/where/where.h"
+
+namespace saccade::app {
+
+/// Some rows of a problem with their fp64 results: what a result is held against before it is reported, by the rule of
+/// oracle/expected.h. Cost: a few seconds for rows of 128k keys.
+class Law {
+ public:
+  /// `where`: one for all heads, or one a head. Both are borrowed.
+  Law(const Layers& data, std::span<const Where* const> where, Team& team);
+
+  /// Ours, in a named precision. `o`: [q_len, n_heads, head_dim].
+  /// Errors: Fault::kMachine, one line, when a sampled row breaks the rule or any number is not finite.
+  void check(std::span<const float> o, Precision precision, const std::string& who) const;
+  /// ggml's, which rounds queries, weights and sums to about the type of the keys: its eps is that type's, or f16's.
+  void check_peer(std::span<const float> o, const std::string& who) const;
+
+ private:
+  struct Sample {
+    Pos i = 0, head = 0;
+    oracle::Inputs in;
+    oracle::Expected plain;  ///< f32; borrows `in`
+    oracle::Row<double> fixed;
+  };
+  void check_rows(std::span<const float> o, const std::string& who, double eps, bool with_fixed) const;
+
+  const Layers& data_;
+  std::deque<Sample> samples_;  // never moved
+};
+
+}  // namespace saccade::app

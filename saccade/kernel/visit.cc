@@ -45,22 +45,15 @@ bool LoadPanels(DType dtype, const std::byte* rows, std::ptrdiff_t stride, int n
   return true;
 }
 
-const char* TargetName() { return hwy::TargetName(HWY_TARGET); }
-
 }  // namespace saccade::kernel::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-#include "saccade/base/error.h"
-#include "saccade/kernel/fixed.h"
-#include "saccade/kernel/targets.h"
-
 namespace saccade::kernel {
 
 HWY_EXPORT(Visit);
 HWY_EXPORT(LoadRows);
 HWY_EXPORT(LoadPanels);
-HWY_EXPORT(TargetName);
 
 void visit(const Tile& tile, const KeyBlock& block, const TileMask& mask, ScoreRule rule, float* scores) noexcept {
   HWY_DYNAMIC_DISPATCH(Visit)(tile, block, mask, rule, scores);
@@ -75,38 +68,6 @@ bool load_panels(DType dtype, const std::byte* rows, std::ptrdiff_t row_stride, 
                  float* out) noexcept {
   return HWY_DYNAMIC_DISPATCH(LoadPanels)(dtype, rows, row_stride, n_rows, dim, out);
 }
-
-std::vector<std::string> supported_targets() {
-  std::vector<std::string> names;
-  for (const std::int64_t target : hwy::SupportedAndGeneratedTargets()) names.emplace_back(hwy::TargetName(target));
-  return names;
-}
-
-void force_target(const std::string& name) {
-  hwy::SetSupportedTargetsForTest(0);  // forget an earlier choice
-  if (name.empty()) return;
-  for (const std::int64_t target : hwy::SupportedAndGeneratedTargets()) {
-    if (name == hwy::TargetName(target)) {
-      hwy::SetSupportedTargetsForTest(target);
-      return;
-    }
-  }
-  std::string line = "target must be one of";
-  for (const std::string& known : supported_targets()) line += ' ' + known;
-  fail_user(line + ", got " + name);
-}
-
-bool has_fixed() noexcept {
-#if HWY_ARCH_X86
-  static const bool cpu = __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw") &&
-                          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-  return cpu && (hwy::SupportedTargets() & HWY_AVX3) != 0;  // false where a lesser target is forced
-#else
-  return false;
-#endif
-}
-
-std::string chosen_target() { return HWY_DYNAMIC_DISPATCH(TargetName)(); }
 
 }  // namespace saccade::kernel
 #endif

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <cstdint>
+
+#include "saccade/kernel/visit.h"
+
+namespace saccade::kernel {
+
+/// The visit kernel in bf16 tiles, for Intel's matrix unit (AMX). A tile product adds 16 x 32 times 32 x 16 numbers to
+/// 16 x 16 sums: 16,384 FLOP in the time of 16 vector instructions.
+///
+/// Rounded to bf16 (8 bits): q, k, v, and weights relative to the row's running maximum. Products are exact, sums f32
+/// with denormals taken as 0; running maxima, sums and o stay f32. row_sum adds the rounded weights, so that the
+/// weights that are used always sum to 1.
+///
+/// Where there is no matrix unit, vectors add the same products in the same order and give the same bits, at less than
+/// the speed of f32: a way to judge on any machine with AVX-512 what bf16 does to a model.
+
+/// Can this CPU, on the target in force (targets.h), run the kernels below, if only emulated?
+bool has_bf16() noexcept;
+/// On the matrix unit? (matrix_unit.h says why not.)
+bool has_bf16_tiles() noexcept;
+
+/// Words of 32 bits that hold two bf16, the earlier dimension or key low. The left operands, k and v, lie in tiles of
+/// 16 x 16 words, tile rows first: tile (r, s) begins at word (r n_steps + s) 256.
+inline constexpr int kTileSide = 16, kTileWords = 256;
+constexpr int round_up(int n, int to) { return (n + to - 1) / to * to; }
+/// Words of k and of v for a whole block.
+constexpr int bf16_k_words(int head_dim) { return kBlockKeys * round_up(head_dim, 32) / 2; }
+constexpr int bf16_v_words(int v_dim) { return kBlockKeys * round_up(v_dim, 16) / 2; }
+
+struct Bf16Block {
+  const std::uint32_t* k = nullptr;  ///< 16 keys x 32 dimensions to a tile; from round_keys
+  const std::uint32_t* v = nullptr;  ///< 16 dimensions x 32 keys to a tile; from round_values
+  int n_keys = 0;                    ///< 1 to kBlockKeys
+  int head_dim = 0;                  ///< of q and k
+  int v_dim = 0;                     ///< of v and o
+};
+
+struct Bf16Tile {
+  const std::uint32_t* q = nullptr;  ///< [round_up(head_dim, 32) / 2, kTileRows], from round_queries
+  float* o = nullptr;                ///< [round_up(v_dim, 16), kTileRows], otherwise as in Tile
+  float* row_max = nullptr;
+  float* row_sum = nullptr;
+  int n_rows = 0;
+};
+
+/// As `visit`, in bf16. Takes masks, biases and soft caps.
+///
+/// Requires  has_bf16(); finite q, k and v, as the packers below report; a MatrixSession on this thread; 64-byte
+/// aligned
+///           buffers; `scores`: scratch of kBlockKeys x kTileRows floats
+/// Accuracy  a score within about 2^-8 |q| |k| scale / sqrt(head_dim), o within about 2^-8 max|v|; exp2 within 7.5e-5
+/// Cost      2 (head_dim + v_dim) n_keys n_rows FLOP; about 11 vector instructions a score vector for the softmax
+/// Source    Intel 64 and IA-32 Software Developer's Manual, TDPBF16PS: what a tile product rounds, in which order
+void visit_bf16(const Bf16Tile& tile, const Bf16Block& block, const TileMask& mask, ScoreRule rule,
+                float* scores) noexcept;
+
+/// The packers round to nearest, ties to even, fill up with zeros, and return whether all that they wrote is finite.
+/// q: a tile's [head_dim, kTileRows]. k: [n_keys, head_dim]. v: panels [v_dim / 8, n_keys, 8], as load_panels leaves
+/// them. All 64-byte aligned; dimensions are multiples of 8.
+bool round_queries(const float* q, int head_dim, std::uint32_t* out) noexcept;
+bool round_keys(const float* k, int n_keys, int head_dim, std::uint32_t* out) noexcept;
+bool round_values(const float* v, int n_keys, int v_dim, std::uint32_t* out) noexcept;
+
+}  // namespace saccade::kernel

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <span>
+#include <vector>
+
+#include "saccade/oracle/attention.h"
+
+namespace saccade::oracle {
+
+/// To the nearest number of 8 significant bits, ties to even; finite numbers far from overflow.
+inline double rounded_to_bf16(double x) {
+  int exponent = 0;
+  const double fraction = std::frexp(x, &exponent);
+  return std::ldexp(std::nearbyint(std::ldexp(fraction, 8)), exponent - 8);
+}
+
+/// Softmax attention of one row with everything in fp64 but what precision bf16 rounds (kernel/bf16.h): q, k less the
+/// centre of its KV head, v, and the weights relative to the row's largest.
+///   score = shape(scale (q'.(k - centre)') + scale q.centre) + bias
+///
+/// Shapes    centre [n_kv_heads, head_dim] f32; empty: none
+/// Requires  finite inputs; visible and shape as in attend_row
+/// Cost      4 kv_len head_dim FLOP
+template <class Visible, class Shape>
+Row<double> attend_row_bf16(const Inputs& in, Pos i, Pos head, const Visible& visible, const Shape& shape,
+                            std::span<const float> centre = {}) {
+  constexpr double kNothing = -std::numeric_limits<double>::infinity();
+  Row<double> row;
+  row.o.assign(static_cast<std::size_t>(in.head_dim), 0.0);
+  const auto centre_at = [&](Pos c) {
+    return centre.empty() ? 0.0F : centre[static_cast<std::size_t>(in.kv_head_of(head) * in.head_dim + c)];
+  };
+  const float* q = in.q_row(i, head);
+  double shift = 0.0;
+  for (Pos c = 0; c < in.head_dim; ++c) shift += double{q[c]} * double{centre_at(c)};
+  std::vector<double> scores;
+  for (Pos j = 0; j < in.kv_len; ++j) {
+    if (!visible(in.q_begin + i, j)) continue;
+    const double bias = in.bias.empty() ? 0.0 : double{in.bias[static_cast<std::size_t>(i * in.kv_len + j)]};
+    if (bias == kNothing) continue;
+    double dot = 0.0;
+    for (Pos c = 0; c < in.head_dim; ++c) {
+      dot += rounded_to_bf16(q[c]) * rounded_to_bf16(in.k_row(j, head)[c] - centre_at(c));
+    }
+    row.seen.push_back(j);
+    scores.push_back(shape(double{in.scale} * (dot + shift)) + bias);
+  }
+  if (scores.empty()) return row;
+
+  const double row_max = *std::max_element(scores.begin(), scores.end());
+  double row_sum = 0.0;
+  for (std::size_t n = 0; n < scores.size(); ++n) {
+    const double weight = rounded_to_bf16(std::exp(scores[n] - row_max));
+    row_sum += weight;
+    const float* v = in.v_row(row.seen[n], head);
+    for (std::size_t c = 0; c < row.o.size(); ++c) row.o[c] += weight * rounded_to_bf16(v[c]);
+  }
+  for (double& o : row.o) o /= row_sum;
+  row.lse = row_max + std::log(row_sum);
+  return row;
+}
+
+}  // namespace saccade::oracle

@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <limits>
 #include <new>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "saccade/attend/edge.h"
 #include "saccade/attend/few.h"
@@ -24,68 +27,128 @@ namespace {
 /// What one worker needs beside the call.
 struct Room {
   Room(Layout layout, const AttendCall& call, const Schedule& schedule, Packed* packed)
-      : edge(layout, call, schedule.block_q),
-        few(layout, call),
-        tiles(layout, call, schedule.most_rows(), packed),
-        bytes(layout.used()) {}
+      : edge(layout, call, schedule.block_q) {
+    if (schedule.most_rows() <= kernel::kFewRows) {
+      float* scratch = Few::take_scratch(layout);
+      for (Pos i = 0; i < schedule.together; ++i) few.emplace_back(layout, call, scratch);
+    } else {
+      tiles.emplace_back(layout, call, schedule.most_rows(), packed);
+    }
+    bytes = layout.used();
+  }
 
   Edge edge;
-  Few few;
-  Tiles tiles;
-  std::size_t bytes;
+  std::vector<Few> few;      // one a set, when all sets are small
+  std::vector<Tiles> tiles;  // else one
+  std::size_t bytes = 0;
 };
 
-/// One item: the rows of a block of queries in a set of heads walk their visits, a block of keys at a time.
+/// The rows of a block of queries in a set of heads, on their way through the keys they visit.
+template <class Seen>
+class Walk {
+ public:
+  Walk(const AttendCall& call, const RowMap& rows, VisitList visits, Seen& seen)
+      : call_(call), rows_(rows), visits_(std::move(visits)), seen_(seen) {
+    if (!visits_.empty()) at_ = visits_.front().keys.begin;
+    seen_.start(call, rows);
+  }
+
+  /// Where the next key lies, or the largest position when there is none.
+  Pos next() const { return index_ < visits_.size() ? at_ : std::numeric_limits<Pos>::max(); }
+
+  /// Sees blocks of keys until the next one begins at `until` or later.
+  void go(Pos until, Edge& edge) {
+    while (next() < until) {
+      const Visit& visit = visits_[index_];
+      // Blocks end at multiples of their size, so that all items cut the keys alike and can share them.
+      const Pos end = std::min((at_ / kernel::kBlockKeys + 1) * kernel::kBlockKeys, visit.keys.end);
+      see({at_, end}, visit.full, edge);
+      at_ = end;
+      if (at_ == visit.keys.end && ++index_ < visits_.size()) at_ = visits_[index_].keys.begin;
+    }
+  }
+
+  const Seen& seen() const { return seen_; }
+  const RowMap& rows() const { return rows_; }
+  AttendCost cost() const {
+    return {.pairs_visited = pairs_ * rows_.n_heads(), .pairs_i16 = pairs_i16_ * rows_.n_heads()};
+  }
+
+ private:
+  void see(Range keys, bool full, Edge& edge) {
+    if (full) {
+      const bool fixed = seen_.see_all(call_, keys);
+      pairs_ += rows_.q_rows.size() * keys.size();
+      pairs_i16_ += fixed ? rows_.q_rows.size() * keys.size() : 0;
+    } else if (const Pos visible = edge.ask(call_, *rows_.set->where, rows_.q_rows, keys)) {
+      seen_.see_edge(call_, edge);
+      pairs_ += visible;
+    }
+  }
+
+  const AttendCall& call_;
+  RowMap rows_;
+  VisitList visits_;
+  Seen& seen_;
+  std::size_t index_ = 0;  // the visit at hand
+  Pos at_ = 0;             // the next key of it
+  Pos pairs_ = 0, pairs_i16_ = 0;
+};
+
+/// One item: a block of queries, a split of the keys, and a set of heads, or, when rows are few, all sets in step: KV
+/// heads lie side by side in a cache, and what the CPU fetches along with one of them is the next one's.
 class Item {
  public:
   Item(const AttendCall& call, const Schedule& schedule, Pos index)
-      : call_(call), split_(index % schedule.n_splits), n_splits_(schedule.n_splits) {
-    const Pos block = index / schedule.n_splits % schedule.n_blocks;
-    const Pos begin = block * schedule.block_q;
-    rows_ = {.set = &schedule.sets[static_cast<std::size_t>(index / schedule.n_splits / schedule.n_blocks)],
-             .q_rows = {begin, std::min(begin + schedule.block_q, call.q.len)}};
+      : call_(call), schedule_(schedule), split_(index % schedule.n_splits) {
+    const Pos begin = index / schedule.n_splits % schedule.n_blocks * schedule.block_q;
+    q_rows_ = {begin, std::min(begin + schedule.block_q, call.q.len)};
+    first_set_ = index / schedule.n_splits / schedule.n_blocks * schedule.together;
   }
 
   AttendCost walk(Room& room, const Partials* partials) const {
-    return rows_.size() <= kernel::kFewRows ? walk(room.few, room.edge, partials)
-                                            : walk(room.tiles, room.edge, partials);
+    return room.few.empty() ? walk(room.tiles, room.edge, partials) : walk(room.few, room.edge, partials);
   }
 
  private:
   template <class Seen>
-  AttendCost walk(Seen& seen, Edge& edge, const Partials* partials) const {
-    seen.start(call_, rows_);
-    Pos pairs = 0, pairs_i16 = 0;
-    for (const Visit& visit : visits()) {
-      for (Range keys{visit.keys.begin, 0}; keys.begin < visit.keys.end; keys.begin = keys.end) {
-        // Blocks end at multiples of their size, so that all items cut the keys alike and can share them.
-        keys.end = std::min((keys.begin / kernel::kBlockKeys + 1) * kernel::kBlockKeys, visit.keys.end);
-        if (visit.full) {
-          const bool fixed = seen.see_all(call_, keys);
-          pairs += rows_.q_rows.size() * keys.size();
-          pairs_i16 += fixed ? rows_.q_rows.size() * keys.size() : 0;
-        } else if (const Pos visible = edge.ask(call_, *rows_.set->where, rows_.q_rows, keys)) {
-          seen.see_edge(call_, edge);
-          pairs += visible;
-        }
-      }
+  AttendCost walk(std::vector<Seen>& seen, Edge& edge, const Partials* partials) const {
+    constexpr Pos kStep = 2 * kernel::kBlockKeys;
+    std::vector<Walk<Seen>> walks;
+    walks.reserve(seen.size());
+    for (std::size_t i = 0; i < seen.size(); ++i) {
+      const HeadSet& set = schedule_.sets[static_cast<std::size_t>(first_set_) + i];
+      walks.emplace_back(call_, RowMap{&set, q_rows_}, visits(*set.where), seen[i]);
     }
-    for (Pos row = 0; row < rows_.size(); ++row) write(seen, row, partials);
-    return {.pairs_visited = pairs * rows_.n_heads(), .pairs_i16 = pairs_i16 * rows_.n_heads()};
+    const auto next = [&] {
+      Pos at = std::numeric_limits<Pos>::max();
+      for (const Walk<Seen>& walk : walks) at = std::min(at, walk.next());
+      return at;
+    };
+    for (Pos at; (at = next()) < call_.k.len;) {
+      for (Walk<Seen>& walk : walks) walk.go(at + kStep, edge);
+    }
+    AttendCost cost;
+    for (const Walk<Seen>& walk : walks) {
+      for (Pos row = 0; row < walk.rows().size(); ++row) write(walk.seen(), walk.rows(), row, partials);
+      cost.pairs_visited += walk.cost().pairs_visited;
+      cost.pairs_i16 += walk.cost().pairs_i16;
+    }
+    return cost;
   }
 
-  VisitList visits() const {
+  VisitList visits(const Where& where) const {
     VisitList list;
-    rows_.set->where->visits({call_.q_begin + rows_.q_rows.begin, call_.q_begin + rows_.q_rows.end}, list);
+    where.visits({call_.q_begin + q_rows_.begin, call_.q_begin + q_rows_.end}, list);
     clip(list, {0, call_.k.len});
-    if (n_splits_ > 1) take_share(list, split_, n_splits_);
+    if (schedule_.n_splits > 1) take_share(list, split_, schedule_.n_splits);
     return list;
   }
 
   template <class Seen>
-  void write(const Seen& seen, Pos row, const Partials* partials) const {
-    const Pos query = rows_.query(row);
-    const int head = rows_.head(row);
+  void write(const Seen& seen, const RowMap& rows, Pos row, const Partials* partials) const {
+    const Pos query = rows.query(row);
+    const int head = rows.head(row);
     if (partials) {
       partials->lse(split_, query, head) = seen.finish(row, partials->o(split_, query, head));
     } else {
@@ -98,8 +161,9 @@ class Item {
   }
 
   const AttendCall& call_;
-  Pos split_, n_splits_;
-  RowMap rows_;
+  const Schedule& schedule_;
+  Pos split_, first_set_ = 0;
+  Range q_rows_;
 };
 
 [[noreturn]] void fail(const std::string& line) { fail_user("attend: " + line); }

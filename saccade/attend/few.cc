@@ -11,14 +11,18 @@ constexpr Pos kFew = kernel::kFewRows;
 
 }  // namespace
 
-Few::Few(Layout& layout, const AttendCall& call)
+float* Few::take_scratch(Layout& layout) {
+  return layout.take<float>(kFew * kernel::kBlockKeys + 8 * kernel::kMaxHeadDim);
+}
+
+Few::Few(Layout& layout, const AttendCall& call, float* scratch)
     : head_dim_(call.q.dim),
       v_dim_(call.v.dim),
       q_(layout.take<float>(kFew * head_dim_)),
       o_(layout.take<float>(kFew * v_dim_)),
       row_max_(layout.take<float>(kFew)),
       row_sum_(layout.take<float>(kFew)),
-      scratch_(layout.take<float>(kFew * kernel::kBlockKeys + 8 * kernel::kMaxHeadDim)),
+      scratch_(scratch),
       visible_(layout.take<std::uint32_t>(kFew * Edge::kWords)),
       bias_(call.bias.data ? layout.take<float>(kFew * kernel::kBlockKeys) : nullptr) {}
 

@@ -10,7 +10,9 @@ namespace saccade::detail {
 /// reading keys and values straight from the cache.
 class Few {
  public:
-  Few(Layout& layout, const AttendCall& call);
+  /// Lays its buffers out; `scratch` is what several that take turns share.
+  Few(Layout& layout, const AttendCall& call, float* scratch);
+  static float* take_scratch(Layout& layout);
 
   void start(const AttendCall& call, const RowMap& rows);
   bool see_all(const AttendCall& call, Range keys) {
@@ -27,9 +29,9 @@ class Few {
   Pos head_dim_, v_dim_;
   float *q_, *o_;              // [kFewRows, head_dim], [kFewRows, v_dim]
   float *row_max_, *row_sum_;  // [kFewRows]
-  float* scratch_;
-  std::uint32_t* visible_;  // [kFewRows, kWords]
-  float* bias_;             // [kFewRows, kBlockKeys]; null without a bias
+  float* scratch_;             // for the kernel
+  std::uint32_t* visible_;     // [kFewRows, kWords]
+  float* bias_;                // [kFewRows, kBlockKeys]; null without a bias
 };
 
 }  // namespace saccade::detail

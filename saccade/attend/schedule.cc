@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "saccade/kernel/visit.h"
+#include "saccade/kernel/few.h"
 
 namespace saccade::detail {
 namespace {
@@ -44,8 +44,10 @@ Schedule make_schedule(const AttendCall& call, int n_workers) {
   while (n_sets * ceil_div(call.q.len, schedule.block_q) < wanted && schedule.block_q > fewest) {
     schedule.block_q = std::max(fewest, schedule.block_q / 2);
   }
+  schedule.block_q = std::min(schedule.block_q, call.q.len);
   schedule.n_blocks = ceil_div(call.q.len, schedule.block_q);
-  const Pos items = n_sets * schedule.n_blocks;
+  if (schedule.most_rows() <= kernel::kFewRows) schedule.together = n_sets;
+  const Pos items = schedule.n_parties() * schedule.n_blocks;
   if (items < wanted) {
     const Pos most = std::max<Pos>(1, call.k.len / (4 * kernel::kBlockKeys));
     schedule.n_splits = std::min(ceil_div(wanted, items), most);

@@ -21,8 +21,10 @@ struct Schedule {
   Pos n_blocks = 0;  ///< blocks of queries
   Pos n_splits = 1;  ///< parts of an item's visited keys
   Pos widest = 0;    ///< heads of the widest set
+  Pos together = 1;  ///< sets an item walks in step; 1 or all
   Pos most_rows() const { return block_q * widest; }
-  Pos n_items() const { return static_cast<Pos>(sets.size()) * n_blocks * n_splits; }
+  Pos n_parties() const { return static_cast<Pos>(sets.size()) / together; }
+  Pos n_items() const { return n_parties() * n_blocks * n_splits; }
 };
 
 Schedule make_schedule(const AttendCall& call, int n_workers);

@@ -34,7 +34,11 @@ Partials::Partials(Layout& layout, const AttendCall& call, Pos n_splits)
       lse_(layout.take<float>(n_splits * q_len_ * n_heads_)) {}
 
 void Partials::merge_all(const AttendCall& call, Team& team) const {
-  parallel_for(team, q_len_ * n_heads_, [&](Pos item, int) {
+  // A decode step's few numbers are merged sooner than a team wakes up.
+  constexpr Pos kWorthATeam = 1 << 17;
+  Alone alone;
+  const bool alone_is_faster = n_splits_ * q_len_ * n_heads_ * v_dim_ < kWorthATeam;
+  parallel_for(alone_is_faster ? alone : team, q_len_ * n_heads_, [&](Pos item, int) {
     const Pos query = item / n_heads_;
     const int head = static_cast<int>(item % n_heads_);
     const auto dim = static_cast<std::size_t>(v_dim_);

@@ -12,7 +12,7 @@ constexpr Pos kFew = kernel::kFewRows;
 }  // namespace
 
 float* Few::take_scratch(Layout& layout) {
-  return layout.take<float>(kFew * kernel::kBlockKeys + 8 * kernel::kMaxHeadDim);
+  return layout.take<float>(kFew * kernel::kBlockKeys + 16 * kernel::kMaxHeadDim);
 }
 
 Few::Few(Layout& layout, const AttendCall& call, float* scratch)

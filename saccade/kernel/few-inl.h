@@ -36,9 +36,11 @@ inline constexpr int kLanes = static_cast<int>(HWY_MAX_BYTES / 4 < 16 ? HWY_MAX_
 inline constexpr int kSide = 4;               ///< rows side by side in a vector: a group
 inline constexpr int kEach = kLanes / kSide;  ///< dimensions, later keys, of each of them
 inline constexpr int kGroups = kFewRows / kSide;
-inline constexpr int kKeys = 8;                          ///< keys converted, and multiplied, at a time
 inline constexpr int kGroupScores = kBlockKeys * kSide;  ///< floats from one group's scores to the next one's
 inline constexpr float kNegInf = -std::numeric_limits<float>::infinity();
+
+/// Keys converted, and multiplied, at a time: 16 sums (8 where there are 16 registers) hide a multiply-add's latency.
+constexpr int keys_at_once(int n_groups) { return (HWY_TARGET <= HWY_AVX3 ? 16 : 8) / n_groups; }
 
 /// Where the score of a row and a key lies.
 constexpr int at(int row, int key) {
@@ -108,50 +110,52 @@ HWY_INLINE void convert(const std::byte* row, int dim, float* HWY_RESTRICT out) 
   const D d;
   const F8 d8;
   int i = 0;
+  for (; i + 4 * kLanes <= dim; i += 4 * kLanes) {
+    HWY_UNROLL(4)
+    for (int n = i; n < i + 4 * kLanes; n += kLanes) hn::StoreU(load<kType>(d, row, n), d, out + n);
+  }
   for (; i + kLanes <= dim; i += kLanes) hn::StoreU(load<kType>(d, row, i), d, out + i);
   for (; i < dim; i += kStep) hn::StoreU(load<kType>(d8, row, i), d8, out + i);
 }
 
-/// Scores of kKeys keys and `n` groups of rows. q: packed; k: [kKeys, dim]
+/// Scores of some keys and `n` groups of rows. q: packed; k: [keys, dim]
 template <int n>
 HWY_INLINE void dot(const float* HWY_RESTRICT q, const float* HWY_RESTRICT k, int dim, float* HWY_RESTRICT scores) {
   const D d;
-  V sum[n][kKeys];
+  constexpr int kN = keys_at_once(n);
+  V sum[n][kN];
   for (int g = 0; g < n; ++g) {
-    for (int key = 0; key < kKeys; ++key) sum[g][key] = hn::Zero(d);
+    for (int key = 0; key < kN; ++key) sum[g][key] = hn::Zero(d);
   }
   for (int i = 0; i < dim; i += kEach) {
     V qs[n];
     for (int g = 0; g < n; ++g) qs[g] = hn::Load(d, q + (g * dim + i) * kSide);
-    for (int key = 0; key < kKeys; ++key) {
+    for (int key = 0; key < kN; ++key) {
       const V ks = for_each_row(k + key * dim + i);
       for (int g = 0; g < n; ++g) sum[g][key] = hn::MulAdd(qs[g], ks, sum[g][key]);
     }
   }
   for (int g = 0; g < n; ++g) {
-    for (int key = 0; key < kKeys; key += kEach) {
+    for (int key = 0; key < kN; key += kEach) {
       hn::Store(sums_by_key(&sum[g][key]), d, scores + g * kGroupScores + key * kSide);
     }
   }
 }
 
 /// All rows' dots with all keys of the block; keys past the end get garbage.
-template <DType kType>
+template <DType kType, int n_groups>
 HWY_NOINLINE void score(const FewRows& rows, const RawBlock& block, float* HWY_RESTRICT k, float* HWY_RESTRICT scores) {
+  constexpr int kN = keys_at_once(n_groups);
   const int dim = block.head_dim;
   const auto bytes = static_cast<std::ptrdiff_t>(row_bytes(kType, dim));
-  for (int key = 0; key < block.n_keys; key += kKeys) {
-    const int n = std::min(kKeys, block.n_keys - key);
-    for (int j = 0; j < n; ++j) {
-      const std::byte* row = block.k + (key + j) * block.k_stride;
-      convert<kType>(row, dim, k + j * dim);
+  for (int key = 0; key < block.n_keys; key += kN) {
+    const int n = std::min(kN, block.n_keys - key);
+    const std::byte* row = block.k + key * block.k_stride;
+    for (int j = 0; j < n; ++j, row += block.k_stride) {
       prefetch(row + kBlockKeys * block.k_stride, bytes);
+      convert<kType>(row, dim, k + j * dim);
     }
-    if (rows.n_rows <= kSide) {
-      dot<1>(rows.q, k, dim, scores + key * kSide);
-    } else {
-      dot<2>(rows.q, k, dim, scores + key * kSide);
-    }
+    dot<n_groups>(rows.q, k, dim, scores + key * kSide);
   }
 }
 
@@ -300,7 +304,9 @@ HWY_INLINE void with_type(DType type, const F& f) {
 inline void visit(const FewRows& rows, const RawBlock& block, const FewMask& mask, ScoreRule rule, float* scratch) {
   float* scores = scratch;
   float* k = scratch + kFewRows * kBlockKeys;
-  with_type(block.k_dtype, [&]<DType kType>() { score<kType>(rows, block, k, scores); });
+  with_type(block.k_dtype, [&]<DType kType>() {
+    rows.n_rows <= kSide ? score<kType, 1>(rows, block, k, scores) : score<kType, 2>(rows, block, k, scores);
+  });
   const Shaper<D> shaper(D(), rule, mask.bias != nullptr);
   if (mask.visible || !shaper.plain()) shape(rows.n_rows, block.n_keys, mask, shaper, scores);
   for (int row = 0; row < rows.n_rows; row += kSide) {

@@ -45,7 +45,7 @@ void pack_few(const float* q, int n_rows, int head_dim, float* out) noexcept;
 /// The same as `visit` (see there), for few rows: lanes hold dimensions beside rows, so that few of them idle. Memory
 /// one block of keys ahead is prefetched.
 ///
-/// Requires  64-byte aligned buffers; `scratch`: kFewRows x kBlockKeys + 8 x kMaxHeadDim floats
+/// Requires  64-byte aligned buffers; `scratch`: kFewRows x kBlockKeys + 16 x kMaxHeadDim floats
 /// Cost      2 (head_dim + v_dim) n_keys n_rows FLOP, rows in fours; each key and value read from memory once
 void visit_few(const FewRows& rows, const RawBlock& block, const FewMask& mask, ScoreRule rule,
                float* scratch) noexcept;

@@ -111,8 +111,9 @@ HWY_INLINE void convert(const std::byte* row, int dim, float* HWY_RESTRICT out) 
   const F8 d8;
   int i = 0;
   for (; i + 4 * kLanes <= dim; i += 4 * kLanes) {
-    HWY_UNROLL(4)
-    for (int n = i; n < i + 4 * kLanes; n += kLanes) hn::StoreU(load<kType>(d, row, n), d, out + n);
+    V four[4];  // all read before any is written, so that a block's scale is read once
+    for (int n = 0; n < 4; ++n) four[n] = load<kType>(d, row, i + n * kLanes);
+    for (int n = 0; n < 4; ++n) hn::StoreU(four[n], d, out + i + n * kLanes);
   }
   for (; i + kLanes <= dim; i += kLanes) hn::StoreU(load<kType>(d, row, i), d, out + i);
   for (; i < dim; i += kStep) hn::StoreU(load<kType>(d8, row, i), d8, out + i);

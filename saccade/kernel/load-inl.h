@@ -24,7 +24,12 @@ template <class D>
 HWY_INLINE hn::Vec<D> scale_of(D d, const std::byte* block) {
   std::uint16_t scale;
   std::memcpy(&scale, block, sizeof scale);
+#if HWY_TARGET <= HWY_AVX2
+  const hn::Rebind<hwy::float16_t, D> dh;
+  return hn::PromoteTo(d, hn::BitCast(dh, hn::Set(hn::RebindToUnsigned<decltype(dh)>(), scale)));
+#else
   return hn::Set(d, f32_from_f16(scale));
+#endif
 }
 
 /// Elements of a block before the scale; `at` as for `load`.

@@ -8,16 +8,18 @@
 
 namespace saccade {
 
-/// How a row of a model's parameters is stored, spelt as GGUF spells it. All but the last two come in blocks that share
-/// a scale.
-enum class ParamFormat : std::uint8_t { q4_0, q4_1, q5_0, q5_1, q8_0, q4_k, q5_k, q6_k, f16, bf16 };
+/// How a model's parameters are stored, spelt as GGUF spells it. All but the halves come in blocks that share a scale.
+/// The last two are what ggml's CPU backend makes of its weights while it loads them ("repacking"): blocks of eight
+/// rows side by side.
+enum class ParamFormat : std::uint8_t { q4_0, q4_1, q5_0, q5_1, q8_0, q4_k, q5_k, q6_k, f16, bf16, q4_0x8, q4_kx8 };
 
-inline constexpr int kParamFormats = 10;
+inline constexpr int kParamFormats = 12;
 
 struct ParamBlock {
   std::string_view name;
-  int n_params;  ///< in one block
-  int n_bytes;   ///< of one block
+  int n_params;    ///< of a row in one block
+  int n_bytes;     ///< of one block
+  int n_rows = 1;  ///< that lie in one block
 };
 
 constexpr ParamBlock block_of(ParamFormat type) {
@@ -42,11 +44,15 @@ constexpr ParamBlock block_of(ParamFormat type) {
       return {"f16", 1, 2};
     case ParamFormat::bf16:
       return {"bf16", 1, 2};
+    case ParamFormat::q4_0x8:
+      return {"q4_0x8", 32, 8 * 18, 8};
+    case ParamFormat::q4_kx8:
+      return {"q4_kx8", 256, 8 * 144, 8};
   }
   return {"", 1, 0};
 }
 
-/// Bytes of `dim` consecutive parameters. Requires whole blocks.
+/// Bytes of `dim` consecutive parameters of a row, or of the rows that lie in its blocks. Requires whole blocks.
 constexpr std::ptrdiff_t param_bytes(ParamFormat type, Pos dim) {
   return dim / block_of(type).n_params * block_of(type).n_bytes;
 }

@@ -159,6 +159,45 @@ void expand_q6_k(const std::byte* block, float* out) {  // 128 bytes of low bits
   }
 }
 
+/// 8 bytes here and 8 there, one to a lane.
+inline __m512i bytes(const std::byte* first, const std::byte* second) {
+  return _mm512_cvtepu8_epi32(_mm_set_epi64x(read<std::int64_t>(second), read<std::int64_t>(first)));
+}
+
+/// 8 scales, then the rows' nibbles by turns, 8 bytes each; nibbles count from -8 in two's complement.
+void expand_q4_0x8(const std::byte* block, float* out, int stride) {
+  const __m512 signed_count = _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, -8, -7, -6, -5, -4, -3, -2, -1);
+  const std::byte* nibbles = block + 16;
+  for (int row = 0; row < 8; ++row, nibbles += 8, out += stride) {
+    const __m512 table = _mm512_mul_ps(half(block + 2 * row), signed_count);
+    const __m512i words = bytes(nibbles, nibbles + 64);
+    _mm512_store_ps(out, _mm512_permutexvar_ps(words, table));
+    _mm512_store_ps(out + kLanes, _mm512_permutexvar_ps(high_nibbles(words), table));
+  }
+}
+
+/// 8 scales, 8 scales of least values, for each 32 elements 12 bytes that hold the six bits of the 8 rows, then the
+/// rows' nibbles by turns, 8 bytes each.
+void expand_q4_kx8(const std::byte* block, float* out, int stride) {
+  SixBits six[8];
+  for (int part = 0; part < 8; ++part) six[part] = six_bits(block + 32 + 12 * part);
+  const std::byte* nibbles = block + 128;
+  for (int row = 0; row < 8; ++row, nibbles += 8, out += stride) {
+    const __m512 scale = half(block + 2 * row);
+    const __m512 least = half(block + 16 + 2 * row);
+    for (int part = 0; part < 8; ++part) {
+      const __m512 step = _mm512_mul_ps(scale, _mm512_set1_ps(six[part].scale[row]));
+      const __m512 base = _mm512_mul_ps(least, _mm512_set1_ps(six[part].least[row]));
+      const __m512 table = _mm512_fmsub_ps(step, count_from(0), base);
+      for (int i = 0; i < 2; ++i) {
+        const std::byte* at = nibbles + (part / 2 * 4 + 2 * i) * 64;
+        const __m512i words = _mm512_srli_epi32(bytes(at, at + 64), static_cast<unsigned>(part % 2 * 4));
+        _mm512_store_ps(out + 32 * part + i * kLanes, _mm512_permutexvar_ps(words, table));
+      }
+    }
+  }
+}
+
 template <class Convert>
 void expand_halves(const std::byte* params, int n, float* out, Convert convert) {
   for (int at = 0; at < n; at += kLanes) {
@@ -170,7 +209,7 @@ void expand_halves(const std::byte* params, int n, float* out, Convert convert) 
 
 }  // namespace
 
-void expand(ParamFormat type, const std::byte* params, int n, float* out) noexcept {
+void expand(ParamFormat type, const std::byte* params, int n, float* out, int stride) noexcept {
   const auto each_block = [&](auto expand_block) {
     const ParamBlock block = block_of(type);
     for (int at = 0; at < n; at += block.n_params, params += block.n_bytes) expand_block(params, out + at);
@@ -198,6 +237,10 @@ void expand(ParamFormat type, const std::byte* params, int n, float* out) noexce
       return expand_halves(params, n, out, [](__m256i halves) {
         return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
       });
+    case ParamFormat::q4_0x8:
+      return each_block([stride](const std::byte* block, float* at) { expand_q4_0x8(block, at, stride); });
+    case ParamFormat::q4_kx8:
+      return each_block([stride](const std::byte* block, float* at) { expand_q4_kx8(block, at, stride); });
   }
 }
 
@@ -207,7 +250,7 @@ void expand(ParamFormat type, const std::byte* params, int n, float* out) noexce
 
 // Another architecture: has_linear() is false there and this is not called.
 namespace saccade::kernel {
-void expand(ParamFormat, const std::byte*, int, float*) noexcept {}
+void expand(ParamFormat, const std::byte*, int, float*, int) noexcept {}
 }  // namespace saccade::kernel
 
 #endif

@@ -212,13 +212,16 @@ void fix_tokens(const float* x, std::ptrdiff_t stride, int n_tokens, int n, std:
 void fix_params(ParamFormat type, const std::byte* rows, std::ptrdiff_t stride, int n_rows, int n, std::int32_t* words,
                 float* scales) noexcept {
   const int n_words = words_of(n);
+  const int together = block_of(type).n_rows;
   for (int first = 0; first < kTileParams; first += kLanes) {
     alignas(64) std::int32_t fixed[kLanes * kChunkWords];
     alignas(64) float values[kLanes][kChunk];
     const int n_here = std::clamp(n_rows - first, 0, kLanes);
-    for (int i = 0; i < n_here; ++i) {
-      expand(type, rows + (first + i) * stride, n, values[i]);
-      std::fill(values[i] + n, values[i] + 2 * n_words, 0.0F);
+    for (int i = 0; i < n_here; i += together) {
+      expand(type, rows + (first + i) / together * stride, n, values[i], kChunk);
+    }
+    if (2 * n_words != n) {
+      for (int i = 0; i < n_here; ++i) std::fill(values[i] + n, values[i] + 2 * n_words, 0.0F);
     }
     fix_rows(
         n_here, 2 * n_words, [&](int i) { return values[i]; }, fixed, kChunkWords, scales + first);
@@ -232,9 +235,10 @@ void fix_params(ParamFormat type, const std::byte* rows, std::ptrdiff_t stride, 
   }
 }
 
-void prefetch_params(const std::byte* rows, std::ptrdiff_t stride, int n_rows, std::ptrdiff_t n_bytes) noexcept {
+void prefetch_params(ParamFormat type, const std::byte* rows, std::ptrdiff_t stride, int n_rows, int n) noexcept {
   constexpr std::ptrdiff_t kLine = 64;
-  for (int i = 0; i < n_rows; ++i, rows += stride) {
+  const std::ptrdiff_t n_bytes = param_bytes(type, n);
+  for (int i = 0; i < n_rows; i += block_of(type).n_rows, rows += stride) {
     for (std::ptrdiff_t at = 0; at < n_bytes + kLine - 1; at += kLine) _mm_prefetch(rows + at, _MM_HINT_T1);
   }
 }
@@ -261,7 +265,7 @@ void multiply(const TileProduct& product, const TileSums& sums) noexcept {
 namespace saccade::kernel {
 void fix_tokens(const float*, std::ptrdiff_t, int, int, std::int32_t*, float*) noexcept {}
 void fix_params(ParamFormat, const std::byte*, std::ptrdiff_t, int, int, std::int32_t*, float*) noexcept {}
-void prefetch_params(const std::byte*, std::ptrdiff_t, int, std::ptrdiff_t) noexcept {}
+void prefetch_params(ParamFormat, const std::byte*, std::ptrdiff_t, int, int) noexcept {}
 void multiply(const TileProduct&, const TileSums&) noexcept {}
 }  // namespace saccade::kernel
 

@@ -36,13 +36,14 @@ void fix_tokens(const float* x, std::ptrdiff_t stride, int n_tokens, int n, std:
                 float* scales) noexcept;
 
 /// The same chunk of up to kTileParams rows of parameters, rows in lanes; rows that are missing are zeros.
-/// Shapes    rows: first byte of the chunk in the first row, `stride` bytes to the next;
+/// Shapes    rows: first byte of the chunk in the first row, `stride` bytes to the next, or to the next that lie in one
+///           block;
 ///           words [words_of(n), kTileParams] and scales [kTileParams], aligned to 64 bytes
 void fix_params(ParamFormat type, const std::byte* rows, std::ptrdiff_t stride, int n_rows, int n, std::int32_t* words,
                 float* scales) noexcept;
 
-/// Asks for the first bytes of each row, which fix_params will read soon.
-void prefetch_params(const std::byte* rows, std::ptrdiff_t stride, int n_rows, std::ptrdiff_t n_bytes) noexcept;
+/// Asks for the parameters that the same fix_params will read soon.
+void prefetch_params(ParamFormat type, const std::byte* rows, std::ptrdiff_t stride, int n_rows, int n) noexcept;
 
 /// One chunk of a tile: kTileParams rows of parameters times some tokens.
 struct TileProduct {

@@ -92,8 +92,8 @@ void multiply_tile(const LinearProduct& product, Pos first_row, const FixedToken
     }
     if (chunk + 1 < n_chunks) {
       const Pos next = (chunk + 1) * kChunk;
-      kernel::prefetch_params(params.row(first_row) + param_bytes(params.type, next), params.row_stride, n_rows,
-                              param_bytes(params.type, tokens.chunk_len(chunk + 1)));
+      kernel::prefetch_params(params.type, params.row(first_row) + param_bytes(params.type, next), params.row_stride,
+                              n_rows, tokens.chunk_len(chunk + 1));
     }
     kernel::multiply(tile, sums);
   }
@@ -130,6 +130,10 @@ void check(const LinearCall& call) {
     if (!can_multiply(params.type, params.dim)) {
       fail("params of type " + name_of(params.type) + ", " + std::to_string(params.dim) +
            " wide, are not for this CPU");
+    }
+    if (params.n_rows % block_of(params.type).n_rows != 0) {
+      fail("params of type " + name_of(params.type) + " come in " + std::to_string(block_of(params.type).n_rows) +
+           " rows at a time, got " + std::to_string(params.n_rows));
     }
     if (params.n_rows < 0 || product.y_stride < params.n_rows) {
       fail("y_stride must be >= n_rows " + std::to_string(params.n_rows) + ", got " + std::to_string(product.y_stride));

@@ -83,9 +83,46 @@ TEST_P(Expand, AShortRow) {
   for (int i = n; i < 112; ++i) EXPECT_EQ(part[i], -77.0F) << i;
 }
 
-INSTANTIATE_TEST_SUITE_P(Types, Expand, ::testing::Range(0, kParamFormats), [](const auto& type) {
+/// Formats that lay eight rows side by side: what ggml's repacking makes of random bits, bit for bit.
+class ExpandEight : public Expand {};
+
+TEST_P(ExpandEight, RandomBits) {
+  Random random(4);
+  const ggml_type from = ggml_type_of(type());
+  constexpr Pos kRows = 24, kWidth = 768;
+  for (int round = 0; round < 30; ++round) {
+    std::vector<std::byte> quantised(static_cast<std::size_t>(kRows) * ggml_row_size(from, kWidth));
+    for (std::byte& byte : quantised) byte = static_cast<std::byte>(random.between(0, 255));
+    const std::vector<std::byte> stored = stored_params(from, quantised, kRows, kWidth, repack_buffer_type());
+    ASSERT_FALSE(stored.empty()) << "this ggml does not repack " << ggml_type_name(from);
+    std::vector<float> expected(kRows * kWidth);
+    ggml_get_type_traits(from)->to_float(quantised.data(), expected.data(), kRows * kWidth);
+    for (Pos row = 0; row < kRows; row += 8) {
+      for (Pos first = 0; first < kWidth; first += 256) {
+        alignas(64) float actual[8][256 + 16];
+        const std::byte* at = stored.data() + row / 8 * param_bytes(type(), kWidth) + param_bytes(type(), first);
+        kernel::expand(type(), at, 256, actual[0], 256 + 16);
+        for (Pos i = 0; i < 8; ++i) {
+          for (Pos d = 0; d < 256; ++d) {
+            const float want = expected[static_cast<std::size_t>((row + i) * kWidth + first + d)];
+            const bool same =
+                std::isnan(want) ? std::isnan(actual[i][d]) : std::memcmp(&want, &actual[i][d], sizeof want) == 0;
+            ASSERT_TRUE(same) << "row " << row + i << ", element " << first + d << ": " << want << ", got "
+                              << actual[i][d];
+          }
+        }
+      }
+    }
+  }
+}
+
+const auto name_of_format = [](const auto& type) {
   return std::string(block_of(static_cast<ParamFormat>(type.param)).name);
-});
+};
+
+constexpr int kOfOneRow = static_cast<int>(ParamFormat::q4_0x8);
+INSTANTIATE_TEST_SUITE_P(Repacked, ExpandEight, ::testing::Range(kOfOneRow, kParamFormats), name_of_format);
+INSTANTIATE_TEST_SUITE_P(Types, Expand, ::testing::Range(0, kOfOneRow), name_of_format);
 
 }  // namespace
 }  // namespace saccade::testing

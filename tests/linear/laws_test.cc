@@ -156,7 +156,9 @@ TEST_F(Linear, Errors) {
   EXPECT_EQ(line(), "linear: y_stride must be >= n_rows 3, got 2");
   product.y_stride = 3, product.params.dim = 512;
   EXPECT_EQ(line(), "linear: params must be 256 wide, as x is, got 512");
-  product.params.dim = call.dim = 100;
+  product.params.dim = 256, product.params.type = ParamFormat::q4_0x8;
+  EXPECT_EQ(line(), "linear: params of type q4_0x8 come in 8 rows at a time, got 3");
+  product.params.type = ParamFormat::q4_k, product.params.dim = call.dim = 100;
   EXPECT_EQ(line(), "linear: params of type q4_k, 100 wide, are not for this CPU");
   call.dim = 0;
   EXPECT_EQ(line(), "linear: n_tokens must be >= 0 and dim >= 1, got 2 and 0");
@@ -164,7 +166,7 @@ TEST_F(Linear, Errors) {
 
 TEST(LinearTarget, ALesserTargetDeclines) {
   on_every_target([](const std::string& target) {
-    if (target != "AVX3") EXPECT_FALSE(can_multiply(ParamFormat::q4_0, 256)) << target;
+    if (target != "AVX3" && target != "AMX") EXPECT_FALSE(can_multiply(ParamFormat::q4_0, 256)) << target;
   });
 }
 

@@ -15,6 +15,7 @@ namespace saccade::testing {
 ggml_type ggml_type_of(ParamFormat type) {
   switch (type) {
     case ParamFormat::q4_0:
+    case ParamFormat::q4_0x8:
       return GGML_TYPE_Q4_0;
     case ParamFormat::q4_1:
       return GGML_TYPE_Q4_1;
@@ -25,6 +26,7 @@ ggml_type ggml_type_of(ParamFormat type) {
     case ParamFormat::q8_0:
       return GGML_TYPE_Q8_0;
     case ParamFormat::q4_k:
+    case ParamFormat::q4_kx8:
       return GGML_TYPE_Q4_K;
     case ParamFormat::q5_k:
       return GGML_TYPE_Q5_K;
@@ -36,6 +38,47 @@ ggml_type ggml_type_of(ParamFormat type) {
       return GGML_TYPE_BF16;
   }
   return GGML_TYPE_COUNT;
+}
+
+namespace {
+
+ggml_backend_t cpu() {
+  static const ggml_backend_t backend = [] {
+    if (ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU) == nullptr) ggml_backend_load_all();
+    ggml_backend_t made = ggml_backend_init_by_type(GGML_BACKEND_DEVICE_TYPE_CPU, nullptr);
+    ggml_backend_cpu_set_n_threads(made, 2);
+    return made;
+  }();
+  return backend;
+}
+
+}  // namespace
+
+ggml_backend_buffer_type_t repack_buffer_type() {
+  ggml_backend_dev_t device = ggml_backend_get_device(cpu());
+  const auto extra = reinterpret_cast<ggml_backend_dev_get_extra_bufts_t>(
+      ggml_backend_reg_get_proc_address(ggml_backend_dev_backend_reg(device), "ggml_backend_dev_get_extra_bufts"));
+  for (ggml_backend_buffer_type_t* type = extra == nullptr ? nullptr : extra(device); type != nullptr && *type;
+       ++type) {
+    if (std::string(ggml_backend_buft_name(*type)) == "CPU_REPACK") return *type;
+  }
+  return nullptr;
+}
+
+std::vector<std::byte> stored_params(ggml_type type, const std::vector<std::byte>& quantised, Pos n_rows, Pos dim,
+                                     ggml_backend_buffer_type_t buffer_type) {
+  ggml_context* context = ggml_init({ggml_tensor_overhead() * 2, nullptr, true});
+  ggml_tensor* params = ggml_new_tensor_2d(context, type, dim, n_rows);
+  ggml_backend_buffer_t buffer = ggml_backend_alloc_ctx_tensors_from_buft(context, buffer_type);
+  std::vector<std::byte> stored;
+  if (params->extra != nullptr) {
+    ggml_backend_tensor_set(params, quantised.data(), 0, quantised.size());
+    const auto* data = static_cast<const std::byte*>(params->data);
+    stored.assign(data, data + quantised.size());
+  }
+  ggml_backend_buffer_free(buffer);
+  ggml_free(context);
+  return stored;
 }
 
 std::ostream& operator<<(std::ostream& out, const LinearCase& c) {
@@ -54,6 +97,8 @@ LinearCase draw_linear_case(std::uint64_t seed) {
   if (block == 1) c.dim = random.one_in(2) ? random.between(1, 64) : random.between(65, 900);
   c.n_tokens = random.pick<Pos>({1, 2, 3, 5, 6, 7, 12, 31, 32, 33, 64, 97, 200});
   c.n_rows = random.pick<Pos>({1, 2, 15, 16, 17, 48, 63, 64, 65, 100, 128, 129, 200});
+  const int together = block_of(c.type).n_rows;
+  c.n_rows = (c.n_rows + together - 1) / together * together;
   if (random.one_in(2)) c.x_gap = random.between(1, 40);
   if (random.one_in(2)) c.y_gap = random.between(1, 40);
   c.gain = random.pick({0.01F, 1.0F, 1.0F, 100.0F});
@@ -74,10 +119,13 @@ LinearProblem::LinearProblem(const LinearCase& c) : case_(c) {
   ggml_quantize_chunk(type, params.data(), params_.data(), 0, c.n_rows, c.dim, nullptr);
   in_.params.resize(params.size());
   ggml_get_type_traits(type)->to_float(params_.data(), in_.params.data(), c.n_rows * c.dim);
+  stored_ =
+      block_of(c.type).n_rows == 1 ? params_ : stored_params(type, params_, c.n_rows, c.dim, repack_buffer_type());
+  if (stored_.empty()) throw std::runtime_error("ggml repacks no such weights");
 }
 
 ParamView LinearProblem::params() const {
-  return {params_.data(), case_.type, case_.n_rows, case_.dim, param_bytes(case_.type, case_.dim)};
+  return {stored_.data(), case_.type, case_.n_rows, case_.dim, param_bytes(case_.type, case_.dim)};
 }
 
 void LinearProblem::set_token(Pos t, const std::vector<float>& values) {
@@ -104,12 +152,6 @@ std::vector<float> LinearProblem::run(int team) const {
 }
 
 std::vector<float> LinearProblem::run_ggml() const {
-  static const ggml_backend_t cpu = [] {
-    if (ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU) == nullptr) ggml_backend_load_all();
-    ggml_backend_t backend = ggml_backend_init_by_type(GGML_BACKEND_DEVICE_TYPE_CPU, nullptr);
-    ggml_backend_cpu_set_n_threads(backend, 2);
-    return backend;
-  }();
   ggml_context* context = ggml_init({ggml_tensor_overhead() * 8 + ggml_graph_overhead(), nullptr, true});
   ggml_tensor* w = ggml_new_tensor_2d(context, ggml_type_of(case_.type), case_.dim, case_.n_rows);
   ggml_tensor* x = ggml_new_tensor_2d(context, GGML_TYPE_F32, case_.dim, case_.n_tokens);
@@ -119,7 +161,7 @@ std::vector<float> LinearProblem::run_ggml() const {
   ggml_backend_buffer_t buffer = ggml_backend_alloc_ctx_tensors_from_buft(context, ggml_backend_cpu_buffer_type());
   std::memcpy(w->data, params_.data(), params_.size());
   std::memcpy(x->data, in_.x.data(), in_.x.size() * sizeof(float));
-  const ggml_status status = ggml_backend_graph_compute(cpu, graph);
+  const ggml_status status = ggml_backend_graph_compute(cpu(), graph);
   std::vector<float> out(static_cast<std::size_t>(ggml_nelements(y)));
   std::memcpy(out.data(), y->data, ggml_nbytes(y));
   ggml_backend_buffer_free(buffer);

@@ -4,6 +4,7 @@
 #include <ostream>
 #include <vector>
 
+#include "ggml-backend.h"
 #include "ggml.h"
 #include "saccade/linear/linear.h"
 #include "saccade/oracle/linear.h"
@@ -11,7 +12,15 @@
 
 namespace saccade::testing {
 
+/// Of a repacked format: what it is repacked from.
 ggml_type ggml_type_of(ParamFormat type);
+
+/// The buffer type in which ggml's CPU backend keeps repacked weights; null when it has none.
+ggml_backend_buffer_type_t repack_buffer_type();
+
+/// Weights as ggml lays them out on a buffer of this type; empty when it does not take them there.
+std::vector<std::byte> stored_params(ggml_type type, const std::vector<std::byte>& quantised, Pos n_rows, Pos dim,
+                                     ggml_backend_buffer_type_t buffer_type);
 
 /// One matrix product; everything follows from the seed.
 struct LinearCase {
@@ -52,7 +61,8 @@ class LinearProblem {
  private:
   LinearCase case_;
   oracle::LinearInputs in_;
-  std::vector<std::byte> params_;
+  std::vector<std::byte> params_;  ///< as ggml quantises them
+  std::vector<std::byte> stored_;  ///< as ours reads them
 };
 
 }  // namespace saccade::testing

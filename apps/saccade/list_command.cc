@@ -78,7 +78,7 @@ void plugin_command() {
   if (error) fail_machine(fmt::format("cannot find this program's own file: {}", error.message()));
   const auto plugin = (self.parent_path() / ".." / "lib" / "libggml-saccade.so").lexically_normal();
   if (!std::filesystem::exists(plugin, error)) fail_machine(fmt::format("there is no plug-in at {}", plugin.string()));
-  print(fmt::format("{}\nGGML_BACKEND_PATH={} LLAMA_ARG_OVERRIDE_TENSOR=none=CPU llama-server -m MODEL -fa on\n",
+  print(fmt::format("{}\nGGML_BACKEND_PATH={} LLAMA_ARG_OVERRIDE_TENSOR=none=CPU llama-server -m MODEL\n",
                     plugin.string(), plugin.string()));
 }
 

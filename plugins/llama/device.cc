@@ -1,5 +1,6 @@
 #include "plugins/llama/device.h"
 
+#include <atomic>
 #include <cstring>
 #include <exception>
 #include <mutex>
@@ -21,6 +22,7 @@ struct State {
   Ggml ggml;
   std::shared_ptr<const Plan> plan;
   bool told_not_causal = false;
+  std::atomic<bool> on_probation = false;
   Record record;
 };
 
@@ -158,9 +160,19 @@ bool device_supports_buft(ggml_backend_dev_t, ggml_backend_buffer_type_t buft) {
   return state().ggml.buft_is_host(buft);
 }
 
+/// With `-fa auto` a new llama.cpp context tries one token a sequence and, where another device than the layer's own
+/// takes its attention, switches flash attention off for good. So a new context's narrow nodes are declined until it
+/// shows a wide one, as it does next, when it reserves memory for a whole batch.
+bool passes_probation(const ggml_tensor& attention) {
+  constexpr Pos kWide = 32;
+  if (attention.src[0]->ne[1] >= kWide) state().on_probation = false;
+  return !state().on_probation;
+}
+
 bool device_supports_op(ggml_backend_dev_t, const ggml_tensor* node) {
   if (plan_now() == nullptr) return false;
-  return only_changes_shape(node->op) || (node->op == GGML_OP_FLASH_ATTN_EXT && can_run(*node));
+  if (node->op == GGML_OP_FLASH_ATTN_EXT) return can_run(*node) && passes_probation(*node);
+  return only_changes_shape(node->op);
 }
 
 ggml_backend_t device_init_backend(ggml_backend_dev_t device, const char*) {
@@ -174,6 +186,7 @@ ggml_backend_t device_init_backend(ggml_backend_dev_t device, const char*) {
     auto context = std::make_unique<Backend>();
     auto* backend = new ggml_backend{&guid, iface, device, context.get()};
     context.release();
+    state().on_probation = true;
     return backend;
   } catch (const std::exception&) {
     return nullptr;

@@ -278,7 +278,13 @@ ggml_backend_t cpu_backend(int n_threads) {
 ggml_backend_t our_backend(const std::string& spec, int n_threads, Precision precision) {
   cpu_backend(n_threads);  // ours asks for it
   llama::use_plan(std::make_shared<const Plan>(Plan::from_spec(spec).with_precision(precision)));
-  static const ggml_backend_t backend = ggml_backend_init_by_name("Saccade", nullptr);
+  static const ggml_backend_t backend = [] {
+    const ggml_backend_t fresh = ggml_backend_init_by_name("Saccade", nullptr);
+    AttentionCase wide;
+    wide.q_len = 32;
+    ggml_backend_supports_op(fresh, AttentionGraph(wide).node());  // what ends the probation of a new context
+    return fresh;
+  }();
   set_n_threads(backend, n_threads);
   return backend;
 }

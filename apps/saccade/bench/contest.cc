@@ -85,16 +85,13 @@ void Contest::add_times(Line& line) const {
 
 void Contest::add_ratios(Line& line) const {
   const double mine = seconds(line);
-  const auto peer = [&](const char* who) {
-    return ratio(best([&](const Line& other) { return other.threads == line.threads && other.row["who"] == who; }),
-                 mine);
+  const auto versus = [&](const auto& wanted) {
+    if (line.ours == nullptr) return Json();
+    return ratio(best([&](const Line& other) { return other.threads == line.threads && wanted(other); }), mine);
   };
-  if (line.ours != nullptr) {
-    line.row["vs_ggml"] = peer(kFlash);
-    line.row["vs_ggml_fa_off"] = peer(kPlain);
-    line.row["vs_better_ggml"] =
-        ratio(best([&](const Line& other) { return other.threads == line.threads && other.ours == nullptr; }), mine);
-  }
+  line.row["vs_ggml"] = versus([](const Line& other) { return other.row["who"] == kFlash; });
+  line.row["vs_ggml_fa_off"] = versus([](const Line& other) { return other.row["who"] == kPlain; });
+  line.row["vs_better_ggml"] = versus([](const Line& other) { return other.ours == nullptr; });
   line.row["vs_one_thread"] =
       ratio(best([&](const Line& other) { return other.threads == 1 && line.same_but_for_threads(other); }), mine);
 }

@@ -22,7 +22,8 @@ class Decode {
       contest_.add_peers(n_threads);
       for (const std::string& target : session.targets())
         contest_.add_ours(target, Precision::kF32, n_threads, dense);  // few rows have no other
-      auto& reading = readings_.emplace_back(n_threads, Reading(contest_.data(), session.team(n_threads)), 0);
+      auto& reading =
+          readings_.emplace_back(n_threads, Reading(contest_.data().kv_bytes(), 1, session.team(n_threads)), 0);
       reading.entrant = contest_.rounds().add([&reading] { reading.loop.run(); }, [&reading] { reading.loop.check(); });
     }
     contest_.rounds().measure(session.repetitions(), shape.text());
@@ -111,7 +112,7 @@ std::string tables_of(const Json& rows) {
 void bench_decode(const BenchOptions& options) {
   check(options);
   const auto shapes = shapes_of(options);
-  Session session(options, kRepetitions);
+  Session session(options, {.repetitions = kRepetitions});
   Json rows = Json::array();
   for (const Shape& shape : shapes)
     for (Json& row : Decode(session, shape).rows()) rows.push_back(std::move(row));

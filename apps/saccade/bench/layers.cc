@@ -137,6 +137,14 @@ View Layers::kv_view(const ggml_tensor& tensor) const {
           static_cast<std::ptrdiff_t>(ggml_row_size(shape_.type, shape_.head_dim))};
 }
 
+std::vector<std::span<const std::byte>> Layers::kv_bytes() const {
+  std::vector<std::span<const std::byte>> pieces;
+  for (std::size_t layer = 0; layer < k.size(); ++layer)
+    for (const ggml_tensor* tensor : {k[layer], v[layer]})
+      pieces.emplace_back(static_cast<const std::byte*>(tensor->data), ggml_nbytes(tensor));
+  return pieces;
+}
+
 oracle::Inputs Layers::row_inputs(Pos i, Pos head) const {
   oracle::Inputs in;
   in.q_len = in.n_heads = in.n_kv_heads = 1;

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "apps/saccade/bench/shape.h"
@@ -39,6 +40,8 @@ class Layers {
   View q_view() const;
   View k_view(Pos layer) const { return kv_view(*k[static_cast<std::size_t>(layer)]); }
   View v_view(Pos layer) const { return kv_view(*v[static_cast<std::size_t>(layer)]); }
+  /// Keys and values of each layer, in the order of a decode step.
+  std::vector<std::span<const std::byte>> kv_bytes() const;
   /// One row of the problem, decoded by ggml: query i of `head`, and the keys and values it may see.
   oracle::Inputs row_inputs(Pos i, Pos head) const;
 

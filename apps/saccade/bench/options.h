@@ -13,8 +13,9 @@ struct BenchOptions {
   std::vector<std::string> types, precisions, targets;
   std::vector<double> densities;
   std::int64_t q_len = 512, n_heads = 8, n_kv_heads = 2;
-  std::int64_t repetitions = 0;      ///< 0: the command's own default
-  std::int64_t footprint_mib = 512;  ///< decode: keys and values of all layers together, at least
+  std::int64_t repetitions = 0;  ///< 0: the command's own default
+  std::int64_t footprint_mib =
+      512;  ///< decode: keys and values of all layers together, at least; machine: the largest read
   bool given_repetitions = false, json = false;
 };
 
@@ -30,5 +31,6 @@ void check(const BenchOptions& options);
 /// Errors: Fault::kMachine when a result breaks its law: then nothing is reported.
 void bench_attend(const BenchOptions& options);
 void bench_decode(const BenchOptions& options);
+void bench_machine(const BenchOptions& options);
 
 }  // namespace saccade::app

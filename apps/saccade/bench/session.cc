@@ -47,10 +47,10 @@ const char* team_kind() {
 
 }  // namespace
 
-Session::Session(const BenchOptions& options, std::int64_t default_repetitions)
-    : targets_(checked_targets(options.targets)),
+Session::Session(const BenchOptions& options, const Defaults& defaults)
+    : targets_(checked_targets(or_else(options.targets, defaults.targets))),
       precision_words_(options.precisions),
-      repetitions_(options.given_repetitions ? options.repetitions : default_repetitions) {
+      repetitions_(options.given_repetitions ? options.repetitions : defaults.repetitions) {
   for (const std::int64_t n : options.threads) threads_.push_back(static_cast<int>(n));
   if (threads_.empty()) threads_ = {default_threads()};
   for (const std::string& target : targets_) precisions(target);  // say no before the long work

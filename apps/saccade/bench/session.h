@@ -21,7 +21,12 @@ using Json = nlohmann::ordered_json;
 /// Frees the choice of the CPU target when it goes.
 class Session {
  public:
-  Session(const BenchOptions& options, std::int64_t default_repetitions);
+  /// What a command takes where nothing was asked for.
+  struct Defaults {
+    std::int64_t repetitions = 0;
+    std::vector<std::string> targets = {};  ///< empty: the best this machine has
+  };
+  Session(const BenchOptions& options, const Defaults& defaults);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -29,7 +34,7 @@ class Session {
   Team& team(int n_threads);
   const std::vector<int>& threads() const { return threads_; }
   int most_threads() const;
-  /// As asked for, or the best this machine has.
+  /// As asked for, or the defaults.
   const std::vector<std::string>& targets() const { return targets_; }
   /// As asked for, or all that the target can run. Errors: as parse_precision and check_precision.
   std::vector<Precision> precisions(const std::string& target) const;

@@ -3,18 +3,25 @@
 #include <fmt/format.h>
 
 #include <atomic>
+#include <cmath>
+#include <utility>
 
 #include "saccade/base/error.h"
+#include "saccade/kernel/fixed.h"
 #include "saccade/kernel/peak.h"
 #include "saccade/kernel/targets.h"
 
 namespace saccade::app {
 namespace {
 
-constexpr std::size_t kStep = 256;  // bytes that read_sum takes at a time
+constexpr std::size_t kReadStep = 256;  // bytes that read_sum takes at a time
 
 void use(const std::string& target) {
   if (kernel::chosen_target() != target) kernel::force_target(target);
+}
+
+[[noreturn]] void fail(const std::string& what) {
+  fail_machine(fmt::format("the {} loop did not do its work, nothing is reported", what));
 }
 
 /// Runs `work` on each worker and complains unless every one returned `right`.
@@ -22,7 +29,7 @@ template <class T, class Work>
 void run_checked(Team& team, T right, const char* what, const Work& work) {
   std::atomic<int> wrong{0};
   team.run([&](int) { wrong += work() == right ? 0 : 1; });
-  if (wrong != 0) fail_machine(fmt::format("the {} loop did not do its work, nothing is reported", what));
+  if (wrong != 0) fail(what);
 }
 
 }  // namespace
@@ -36,38 +43,88 @@ double run_multiply_add(const std::string& target, Team& team) {
   return 2 * adds * team.size();
 }
 
+bool has_multiply_add_i16(const std::string& target) {
+  use(target);
+  return kernel::has_fixed();
+}
+
 double run_multiply_add_i16(const std::string& target, Team& team) {
   use(target);
   constexpr std::int64_t kRounds = 1 << 20;
-  const auto right = static_cast<std::uint32_t>(kernel::kI16Lanes * kRounds * 2 * 3 * 5);
-  run_checked(team, right, "16-bit multiply-add", [] { return kernel::multiply_add_i16(kRounds, 3, 5); });
+  constexpr std::int16_t kLeft = 3, kRight = 5;
+  const auto right = static_cast<std::uint32_t>(kernel::kI16Lanes * kRounds * 2 * kLeft * kRight);
+  run_checked(team, right, "16-bit multiply-add", [] { return kernel::multiply_add_i16(kRounds, kLeft, kRight); });
   return 4.0 * kernel::kI16Lanes * kRounds * team.size();
 }
 
-void Reading::run() {
+double run_dependent_adds() {
+  constexpr std::int64_t kAdds = 1 << 24;
+  if (kernel::dependent_adds(kAdds, 3) != 3U * kAdds) fail("addition");
+  return kAdds;
+}
+
+namespace {
+
+constexpr std::size_t kExponentials = 4096;  // two times 16 KiB
+constexpr int kExponentialPasses = 512;
+
+}  // namespace
+
+Exponential::Exponential(std::string target, Team& team)
+    : target_(std::move(target)),
+      team_(team),
+      x_(kExponentials),
+      y_(kExponentials * static_cast<std::size_t>(team.size())) {
+  for (std::size_t i = 0; i < x_.size(); ++i) x_[i] = -126.0F * static_cast<float>(i) / static_cast<float>(x_.size());
+}
+
+double Exponential::run() {
+  use(target_);
+  team_.run([this](int worker) {
+    const auto y = std::span(y_).subspan(kExponentials * static_cast<std::size_t>(worker), kExponentials);
+    for (int pass = 0; pass < kExponentialPasses; ++pass) kernel::exp2_of(x_, y);
+  });
+  return static_cast<double>(y_.size()) * kExponentialPasses;
+}
+
+void Exponential::check() const {
+  for (std::size_t i = 0; i < y_.size(); ++i) {
+    const double right = std::exp2(double{x_[i % kExponentials]});
+    if (!(std::fabs(y_[i] - right) <= kernel::kExp2Error * right)) fail("exponential");
+  }
+}
+
+Reading::Reading(std::vector<std::span<const std::byte>> pieces, int passes, Team& team)
+    : pieces_(std::move(pieces)), passes_(passes), team_(team) {}
+
+double Reading::run() {
   use(kernel::supported_targets().front());
   std::atomic<std::uint64_t> all{0};
   team_.run([&](int worker) {
+    const auto at = static_cast<std::size_t>(worker), of = static_cast<std::size_t>(team_.size());
     std::uint64_t sum = 0;
-    const auto share = [&](const ggml_tensor* tensor) {
-      const std::size_t n = ggml_nbytes(tensor) / kStep;
-      const auto at = static_cast<std::size_t>(worker), of = static_cast<std::size_t>(team_.size());
-      const std::size_t begin = n * at / of * kStep, end = n * (at + 1) / of * kStep;
-      sum += kernel::read_sum(static_cast<const std::byte*>(tensor->data) + begin, end - begin);
-    };
-    for (std::size_t layer = 0; layer < data_.k.size(); ++layer) share(data_.k[layer]), share(data_.v[layer]);
+    for (int pass = 0; pass < passes_; ++pass) {
+      for (const auto piece : pieces_) {
+        const std::size_t n = piece.size() / kReadStep;
+        const std::size_t begin = n * at / of * kReadStep, end = n * (at + 1) / of * kReadStep;
+        sum += kernel::read_sum(piece.data() + begin, end - begin);
+      }
+    }
     all += sum;
   });
   sum_ = all;
+  double bytes = 0;
+  for (const auto piece : pieces_) bytes += static_cast<double>(piece.size());
+  return bytes * passes_;
 }
 
 void Reading::check() const {
-  std::uint64_t one = 0;  // all layers hold the same numbers
-  for (const ggml_tensor* tensor : {data_.k[0], data_.v[0]}) {
-    const auto* words = static_cast<const std::uint64_t*>(tensor->data);
-    for (std::size_t i = 0; i < ggml_nbytes(tensor) / kStep * kStep / sizeof *words; ++i) one += words[i];
+  std::uint64_t sum = 0;
+  for (const auto piece : pieces_) {
+    const auto* words = reinterpret_cast<const std::uint64_t*>(piece.data());
+    for (std::size_t i = 0; i < piece.size() / kReadStep * kReadStep / sizeof *words; ++i) sum += words[i];
   }
-  if (sum_ != one * data_.k.size()) fail_machine("the reading loop did not do its work, nothing is reported");
+  if (sum_ != sum * static_cast<std::uint64_t>(passes_)) fail("reading");
 }
 
 }  // namespace saccade::app

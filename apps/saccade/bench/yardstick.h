@@ -1,30 +1,57 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
+#include <vector>
 
-#include "apps/saccade/bench/layers.h"
 #include "saccade/base/team.h"
 
 namespace saccade::app {
 
-/// The machine's own limits, each as one run of known work on every worker of a team (kernel/peak.h).
+/// The machine's own limits, each as one run of known work on every worker of a team (kernel/peak.h). Each leaves the
+/// kernels' CPU target as it needs it.
 /// Errors of all: Fault::kMachine when a loop's result shows that it did not do its work.
 
 /// f32 multiply-adds from registers on a CPU target; returns FLOP.
 double run_multiply_add(const std::string& target, Team& team);
+
+bool has_multiply_add_i16(const std::string& target);
 /// 16-bit integer multiply-adds (AVX-512 VNNI); returns operations, two a multiply-add.
-/// Requires a CPU and a target that have it (kernel::has_fixed on that target).
+/// Requires has_multiply_add_i16(target).
 double run_multiply_add_i16(const std::string& target, Team& team);
-/// Reads keys and values of all layers once, in order, layer after layer, each worker its share of each tensor.
-class Reading {
+
+/// Additions that wait for one another, on this thread; returns their number, which is that of the cycles.
+double run_dependent_adds();
+
+/// The kernels' exponential on a CPU target, from L1 to L1.
+class Exponential {
  public:
-  Reading(const Layers& data, Team& team) : data_(data), team_(team) {}
-  void run();
+  Exponential(std::string target, Team& team);
+  /// Returns exponentials.
+  double run();
+  /// Errors also when a result is further from 2^x than exp2-inl.h says.
   void check() const;
 
  private:
-  const Layers& data_;
+  std::string target_;
+  Team& team_;
+  std::vector<float> x_;
+  std::vector<float> y_;  ///< one part a worker
+};
+
+/// Reads pieces of memory in order, `passes` times; each worker its share of each piece. Borrows the pieces.
+class Reading {
+ public:
+  Reading(std::vector<std::span<const std::byte>> pieces, int passes, Team& team);
+  /// Returns bytes.
+  double run();
+  void check() const;
+
+ private:
+  std::vector<std::span<const std::byte>> pieces_;
+  int passes_;
   Team& team_;
   std::uint64_t sum_ = 0;
 };

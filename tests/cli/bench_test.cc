@@ -117,6 +117,12 @@ TEST(Yardsticks, DoTheirWork) {
   for (const std::string& target : kernel::supported_targets()) {
     EXPECT_GT(app::run_multiply_add(target, *team), 0) << target;
     if (app::has_multiply_add_i16(target)) EXPECT_GT(app::run_multiply_add_i16(target, *team), 0) << target;
+    for (const bool zeros : {true, false}) {
+      if (!app::TileProducts::exist(target)) continue;
+      app::TileProducts tiles(target, zeros, *team);
+      tiles.run();
+      EXPECT_NO_THROW(tiles.check()) << target;
+    }
     app::Exponential exponential(target, *team);
     exponential.run();
     EXPECT_NO_THROW(exponential.check()) << target;

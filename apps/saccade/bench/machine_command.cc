@@ -77,12 +77,24 @@ class Machine {
   void add_arithmetic(const std::string& target, Team& team) {
     const int n = team.size();
     time(add("fma_f32", target, n, "GFLOP/s"), [&team, target] { return run_multiply_add(target, team); });
-    Limit& vnni = add("vnni_i16", target, n, "GOP/s");
-    if (has_multiply_add_i16(target)) time(vnni, [&team, target] { return run_multiply_add_i16(target, team); });
+    if (target == kernel::supported_targets().front()) add_units(target, team);
     Exponential& exponential = exponentials_.emplace_back(target, team);
     time(
         add("exp2_f32", target, n, "Gelements/s"), [&exponential] { return exponential.run(); },
         [&exponential] { exponential.check(); });
+  }
+
+  /// What a CPU has or lacks, whatever its vectors are.
+  void add_units(const std::string& target, Team& team) {
+    Limit& vnni = add("vnni_i16", target, team.size(), "GOP/s");
+    if (has_multiply_add_i16(target)) time(vnni, [&team, target] { return run_multiply_add_i16(target, team); });
+    for (const bool zeros : {true, false}) {
+      Limit& limit = add(zeros ? "amx_bf16_zeros" : "amx_bf16_random", target, team.size(), "GFLOP/s");
+      if (!TileProducts::exist(target)) continue;
+      TileProducts& tiles = tiles_.emplace_back(target, zeros, team);
+      time(
+          limit, [&tiles] { return tiles.run(); }, [&tiles] { tiles.check(); });
+    }
   }
 
   void add_reading(std::size_t mib, Team& team) {
@@ -96,6 +108,7 @@ class Machine {
   }
 
   std::vector<std::uint64_t> memory_;
+  std::deque<TileProducts> tiles_;
   std::deque<Exponential> exponentials_;
   std::deque<Reading> readings_;
   std::deque<Limit> limits_;  // the clock comes first
@@ -103,7 +116,7 @@ class Machine {
 };
 
 std::string table(const Json& rows) {
-  return table_of(rows, {{"what", "what", -9},
+  return table_of(rows, {{"what", "what", -15},
                          {"target", "target", -6},
                          {"MiB", "footprint_mib", 5},
                          {"threads", "threads", 7},

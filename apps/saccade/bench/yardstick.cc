@@ -3,11 +3,15 @@
 #include <fmt/format.h>
 
 #include <atomic>
+#include <bit>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "saccade/base/error.h"
+#include "saccade/base/random.h"
 #include "saccade/kernel/fixed.h"
+#include "saccade/kernel/matrix_unit.h"
 #include "saccade/kernel/peak.h"
 #include "saccade/kernel/targets.h"
 
@@ -55,6 +59,63 @@ double run_multiply_add_i16(const std::string& target, Team& team) {
   const auto right = static_cast<std::uint32_t>(kernel::kI16Lanes * kRounds * 2 * kLeft * kRight);
   run_checked(team, right, "16-bit multiply-add", [] { return kernel::multiply_add_i16(kRounds, kLeft, kRight); });
   return 4.0 * kernel::kI16Lanes * kRounds * team.size();
+}
+
+namespace {
+
+constexpr std::size_t kTile = 256;  // words of an operand, numbers of a sum
+constexpr std::int64_t kTileRounds = 4096;
+constexpr int kTilePasses = 32;
+
+/// The words of an operand as numbers.
+float low_half(std::uint32_t word) { return std::bit_cast<float>(word << 16U); }
+float high_half(std::uint32_t word) { return std::bit_cast<float>(word & 0xFFFF0000U); }
+
+}  // namespace
+
+bool TileProducts::exist(const std::string& target) {
+  use(target);
+  return kernel::matrix_unit() == kernel::MatrixUnit::kUsed;
+}
+
+TileProducts::TileProducts(std::string target, bool zeros, Team& team)
+    : target_(std::move(target)),
+      team_(team),
+      left_(kTile),
+      right_(kTile),
+      sums_(kTile * kernel::kTileSums * static_cast<std::size_t>(team.size())) {
+  if (zeros) return;
+  Random random(1);
+  const auto bf16 = [&random] { return std::bit_cast<std::uint32_t>(random.normal()) & 0xFFFF0000U; };
+  for (auto* operand : {&left_, &right_})
+    for (std::uint32_t& word : *operand) word = bf16() | bf16() >> 16U;
+}
+
+double TileProducts::run() {
+  use(target_);
+  const std::size_t part = kTile * kernel::kTileSums;
+  team_.run([&](int worker) {
+    float* sums = sums_.data() + part * static_cast<std::size_t>(worker);
+    for (int pass = 0; pass < kTilePasses; ++pass)
+      kernel::multiply_tiles(kTileRounds, left_.data(), right_.data(), sums);
+  });
+  return 2.0 * 16 * 16 * 32 * kernel::kTileSums * kTileRounds * kTilePasses * team_.size();
+}
+
+void TileProducts::check() const {
+  for (std::size_t i = 0; i < sums_.size(); ++i) {
+    const std::size_t m = i % kTile / 16, n = i % 16;
+    double product = 0, size = 0;
+    for (std::size_t k = 0; k < 16; ++k) {
+      const std::uint32_t a = left_[m * 16 + k], b = right_[k * 16 + n];
+      const double low = double{low_half(a)} * low_half(b), high = double{high_half(a)} * high_half(b);
+      product += low + high;
+      size += std::fabs(low) + std::fabs(high);
+    }
+    // Each round rounds a sum of at most kTileRounds `size` a few times.
+    const double allowed = 4.0 * kTileRounds * kTileRounds * size * std::numeric_limits<float>::epsilon();
+    if (!(std::fabs(sums_[i] - kTileRounds * product) <= allowed)) fail("tile product");
+  }
 }
 
 double run_dependent_adds() {

@@ -22,6 +22,25 @@ bool has_multiply_add_i16(const std::string& target);
 /// Requires has_multiply_add_i16(target).
 double run_multiply_add_i16(const std::string& target, Team& team);
 
+/// bf16 tile products on the matrix unit (AMX). What they cost depends on the numbers: zeros are the paper peak, random
+/// numbers what a program gets.
+class TileProducts {
+ public:
+  /// On the target: is there a matrix unit, and may we use it?
+  static bool exist(const std::string& target);
+  /// Requires exist(target).
+  TileProducts(std::string target, bool zeros, Team& team);
+  /// Returns FLOP.
+  double run();
+  void check() const;
+
+ private:
+  std::string target_;
+  Team& team_;
+  std::vector<std::uint32_t> left_, right_;
+  std::vector<float> sums_;  ///< one part a worker
+};
+
 /// Additions that wait for one another, on this thread; returns their number, which is that of the cycles.
 double run_dependent_adds();
 

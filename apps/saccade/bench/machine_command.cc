@@ -10,7 +10,6 @@
 #include "apps/saccade/bench/session.h"
 #include "apps/saccade/bench/yardstick.h"
 #include "apps/saccade/output.h"
-#include "saccade/kernel/targets.h"
 
 namespace saccade::app {
 namespace {
@@ -35,6 +34,7 @@ class Machine {
     for (const int n_threads : session.threads()) {
       Team& team = session.team(n_threads);
       for (const std::string& target : session.targets()) add_arithmetic(target, team);
+      add_units(session.known_targets().front(), team);
       for (std::size_t mib = 1; mib <= static_cast<std::size_t>(footprint_mib); mib *= 2) add_reading(mib, team);
     }
     rounds_.measure(session.repetitions(), "machine");
@@ -77,7 +77,6 @@ class Machine {
   void add_arithmetic(const std::string& target, Team& team) {
     const int n = team.size();
     time(add("fma_f32", target, n, "GFLOP/s"), [&team, target] { return run_multiply_add(target, team); });
-    if (target == kernel::supported_targets().front()) add_units(target, team);
     Exponential& exponential = exponentials_.emplace_back(target, team);
     time(
         add("exp2_f32", target, n, "Gelements/s"), [&exponential] { return exponential.run(); },
@@ -133,7 +132,7 @@ void bench_machine(const BenchOptions& options) {
   check(options);
   check_memory(static_cast<double>(options.footprint_mib) * (1 << 20),
                fmt::format("--footprint {}", options.footprint_mib));
-  Session session(options, {.repetitions = kRepetitions, .targets = kernel::supported_targets()});
+  Session session(options, {.repetitions = kRepetitions, .all_targets = true});
   const Json rows = Machine(session, options.footprint_mib).rows();
   if (options.json) return print(session.report("machine", rows).dump(2) + "\n");
   print(session.title("machine") + table(rows));

@@ -30,14 +30,11 @@ std::string cpu_name() {
   return "unknown";
 }
 
-std::vector<std::string> checked_targets(std::vector<std::string> asked) {
-  const auto known = kernel::supported_targets();
-  if (asked.empty()) return {known.front()};
+void check_targets(const std::vector<std::string>& asked, const std::vector<std::string>& known) {
   const std::vector<std::string_view> names(known.begin(), known.end());
   for (const std::string& target : asked)
     if (std::ranges::find(known, target) == known.end())
       fail_user(fmt::format("--target: this machine cannot run '{}'; {}", target, suggest(target, names)));
-  return asked;
 }
 
 const char* team_kind() {
@@ -48,9 +45,13 @@ const char* team_kind() {
 }  // namespace
 
 Session::Session(const BenchOptions& options, const Defaults& defaults)
-    : targets_(checked_targets(or_else(options.targets, defaults.targets))),
+    : known_targets_(kernel::supported_targets()),
+      targets_(options.targets),
       precision_words_(options.precisions),
       repetitions_(options.given_repetitions ? options.repetitions : defaults.repetitions) {
+  check_targets(targets_, known_targets_);
+  if (targets_.empty() && defaults.all_targets) targets_ = known_targets_;
+  if (targets_.empty()) targets_ = {known_targets_.front()};
   for (const std::int64_t n : options.threads) threads_.push_back(static_cast<int>(n));
   if (threads_.empty()) threads_ = {default_threads()};
   for (const std::string& target : targets_) precisions(target);  // say no before the long work
@@ -92,7 +93,7 @@ Json Session::report(const std::string& bench, const Json& rows) const {
   return {{"bench", bench},
           {"cpu", cpu_name()},
           {"n_cores", default_threads()},
-          {"targets", kernel::supported_targets()},
+          {"targets", known_targets_},
           {"commit", commit.empty() ? Json(nullptr) : Json(commit)},
           {"ggml", ggml_version()},
           {"team", team_kind()},

@@ -24,7 +24,7 @@ class Session {
   /// What a command takes where nothing was asked for.
   struct Defaults {
     std::int64_t repetitions = 0;
-    std::vector<std::string> targets = {};  ///< empty: the best this machine has
+    bool all_targets = false;  ///< not only the best
   };
   Session(const BenchOptions& options, const Defaults& defaults);
   ~Session();
@@ -34,7 +34,9 @@ class Session {
   Team& team(int n_threads);
   const std::vector<int>& threads() const { return threads_; }
   int most_threads() const;
-  /// As asked for, or the defaults.
+  /// What this build holds and this machine can run, best first.
+  const std::vector<std::string>& known_targets() const { return known_targets_; }
+  /// As asked for, or the default.
   const std::vector<std::string>& targets() const { return targets_; }
   /// As asked for, or all that the target can run. Errors: as parse_precision and check_precision.
   std::vector<Precision> precisions(const std::string& target) const;
@@ -47,7 +49,7 @@ class Session {
 
  private:
   std::vector<int> threads_;
-  std::vector<std::string> targets_, precision_words_;
+  std::vector<std::string> known_targets_, targets_, precision_words_;
   std::int64_t repetitions_;
   std::map<int, std::unique_ptr<Team>> teams_;
 };

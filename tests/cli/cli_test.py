@@ -94,7 +94,7 @@ class Lists(Cli):
     def test_plugin_prints_a_path_and_the_line_that_uses_it(self):
         path, line = self.ok("plugin").stdout.decode().splitlines()
         self.assertTrue(os.path.exists(path))
-        self.assertEqual(line, f"GGML_BACKEND_PATH={path} LLAMA_ARG_OVERRIDE_TENSOR=none=CPU llama-server -m MODEL -fa on")
+        self.assertEqual(line, f"GGML_BACKEND_PATH={path} LLAMA_ARG_OVERRIDE_TENSOR=none=CPU llama-server -m MODEL")
 
     def test_help_goes_to_stdout(self):
         self.assertIn("compare", self.ok("--help").stdout.decode())

@@ -113,7 +113,6 @@ class Item {
  private:
   template <class Seen>
   AttendCost walk(std::vector<Seen>& seen, Edge& edge, const Partials* partials) const {
-    constexpr Pos kStep = 2 * kernel::kBlockKeys;
     std::vector<Walk<Seen>> walks;
     walks.reserve(seen.size());
     for (std::size_t i = 0; i < seen.size(); ++i) {
@@ -126,7 +125,7 @@ class Item {
       return at;
     };
     for (Pos at; (at = next()) < call_.k.len;) {
-      for (Walk<Seen>& walk : walks) walk.go(at + kStep, edge);
+      for (Walk<Seen>& walk : walks) walk.go(at + kernel::kBlockKeys, edge);
     }
     AttendCost cost;
     for (const Walk<Seen>& walk : walks) {

@@ -9,6 +9,17 @@ namespace {
 
 constexpr Pos kFew = kernel::kFewRows;
 
+/// Memory to ask for while one KV head's block of keys is at work: what follows the block. Where the heads of a cache
+/// lie side by side and are walked in step, each asks for its part of all heads' next block, since CPUs fetch best what
+/// is asked for in the order it lies.
+kernel::Ahead ahead_of(const View& view, Pos begin, Pos head) {
+  const Pos next = begin + kernel::kBlockKeys;
+  const auto bytes = static_cast<std::ptrdiff_t>(row_bytes(view.dtype, view.dim));
+  const bool side_by_side = view.head_stride == bytes && view.len_stride == view.n_heads * bytes;
+  if (!side_by_side) return {view.row(next, head), view.len_stride};
+  return {view.row(next, 0) + head * kernel::kBlockKeys * bytes, bytes};
+}
+
 }  // namespace
 
 float* Few::take_scratch(Layout& layout) {
@@ -50,6 +61,8 @@ void Few::see(const AttendCall& call, Range keys, const kernel::FewMask& mask) {
                                .v = call.v.row(keys.begin, head),
                                .k_stride = call.k.len_stride,
                                .v_stride = call.v.len_stride,
+                               .k_ahead = ahead_of(call.k, keys.begin, head),
+                               .v_ahead = ahead_of(call.v, keys.begin, head),
                                .n_keys = static_cast<int>(keys.size()),
                                .head_dim = static_cast<int>(head_dim_),
                                .v_dim = static_cast<int>(v_dim_)};

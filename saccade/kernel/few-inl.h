@@ -100,7 +100,7 @@ HWY_INLINE void gather(V v, float* rows) {
   for (int row = 0; row < kSide; ++row) rows[row] = lanes[row * kEach];
 }
 
-/// Asks for `bytes` of memory that is read next, one block of keys from now.
+/// Asks for `bytes` of memory that is read soon.
 HWY_INLINE void prefetch(const std::byte* from, std::ptrdiff_t bytes) {
   for (std::ptrdiff_t i = 0; i < bytes; i += 64) hwy::Prefetch(from + i);
 }
@@ -153,7 +153,7 @@ HWY_NOINLINE void score(const FewRows& rows, const RawBlock& block, float* HWY_R
     const int n = std::min(kN, block.n_keys - key);
     const std::byte* row = block.k + key * block.k_stride;
     for (int j = 0; j < n; ++j, row += block.k_stride) {
-      prefetch(row + kBlockKeys * block.k_stride, bytes);
+      prefetch(block.k_ahead.at + (key + j) * block.k_ahead.stride, bytes);
       convert<kType>(row, dim, k + j * dim);
     }
     dot<n_groups>(rows.q, k, dim, scores + key * kSide);
@@ -217,15 +217,18 @@ HWY_INLINE void weigh(int n_keys, float c, float* HWY_RESTRICT scores, float* ro
 template <int kRows, int kWide, DType kType, class DV>
 HWY_INLINE void mix_keys(DV d, const RawBlock& block, const float* HWY_RESTRICT weights, int i, float* HWY_RESTRICT o) {
   constexpr int kStride = static_cast<int>(hn::MaxLanes(DV()));
+  constexpr auto kBytes = static_cast<std::ptrdiff_t>(row_bytes(kType, (kWide * kStride + 31) / 32 * 32));
   hn::Vec<DV> sum[kRows][kWide];
   for (int r = 0; r < kRows; ++r) {
     for (int n = 0; n < kWide; ++n) sum[r][n] = hn::Zero(d);
   }
   const std::byte* row = block.v;
+  const std::byte* ahead = block.v_ahead.at + row_bytes(kType, i / 32 * 32);
   for (int key = 0; key < block.n_keys; ++key, row += block.v_stride) {
     hn::Vec<DV> vs[kWide];
     for (int n = 0; n < kWide; ++n) vs[n] = load<kType>(d, row, i + n * kStride);
-    prefetch(row + kBlockKeys * block.v_stride + row_bytes(kType, 32) * (i / 32), row_bytes(kType, 32));
+    prefetch(ahead, kBytes);
+    ahead += block.v_ahead.stride;
     const float* weight = weights + at(0, key);
     for (int r = 0; r < kRows; ++r) {
       const auto w = hn::Set(d, weight[at(r, 0)]);

@@ -12,15 +12,22 @@ namespace saccade::kernel {
 /// faster one has not been measured.)
 inline constexpr int kFewRows = 8;
 
+/// Memory to ask for while a block is at work: a row's bytes for each of its keys.
+struct Ahead {
+  const std::byte* at = nullptr;  ///< never read, so it may lie beyond the cache
+  std::ptrdiff_t stride = 0;
+};
+
 /// A block of keys and values as they lie in the cache; they are converted in registers, on the way.
 struct RawBlock {
   DType k_dtype = DType::f16, v_dtype = DType::f16;
   const std::byte* k = nullptr;
   const std::byte* v = nullptr;
   std::ptrdiff_t k_stride = 0, v_stride = 0;  ///< bytes from key to key
-  int n_keys = 0;                             ///< 1 to kBlockKeys
-  int head_dim = 0;                           ///< of the keys and queries
-  int v_dim = 0;                              ///< of the values and o
+  Ahead k_ahead, v_ahead;
+  int n_keys = 0;    ///< 1 to kBlockKeys
+  int head_dim = 0;  ///< of the keys and queries
+  int v_dim = 0;     ///< of the values and o
 };
 
 /// The running softmax of a few rows, row by row (a decode step: one query in the heads of a group).

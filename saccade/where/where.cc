@@ -31,17 +31,23 @@ class Joined final : public Where {
   }
 
   void mask(Pos q_pos, Range keys, std::uint32_t* words) const override {
-    parts_[0]->mask(q_pos, keys, words);
-    std::vector<std::uint32_t> other(static_cast<std::size_t>((keys.size() + 31) / 32));
-    for (std::size_t i = 1; i < parts_.size(); ++i) {
-      parts_[i]->mask(q_pos, keys, other.data());
-      for (std::size_t w = 0; w < other.size(); ++w) {
-        words[w] = how_ == Join::kUnite ? words[w] | other[w] : words[w] & other[w];
+    // A few words at a time, so that the other part's need no allocation: this is asked for every query of an edge.
+    constexpr Pos kKeys = kWords * 32;
+    for (Pos begin = keys.begin; begin < keys.end; begin += kKeys, words += kWords) {
+      const Range some{begin, std::min(begin + kKeys, keys.end)};
+      parts_[0]->mask(q_pos, some, words);
+      for (std::size_t i = 1; i < parts_.size(); ++i) {
+        std::uint32_t other[kWords];
+        parts_[i]->mask(q_pos, some, other);
+        for (Pos w = 0; w * 32 < some.size(); ++w) {
+          words[w] = how_ == Join::kUnite ? words[w] | other[w] : words[w] & other[w];
+        }
       }
     }
   }
 
  private:
+  static constexpr Pos kWords = 8;
   Join how_;
   std::vector<WherePtr> parts_;
 };

@@ -47,5 +47,18 @@ TEST(Where, MaskSetsOneBitPerKeyAndClearsTheRest) {
   EXPECT_EQ(words[1], 0x00000001U);
 }
 
+TEST(Where, AJoinedMaskIsWhatItsPartsAdmit) {
+  const WherePtr three = unite({make_where(where::Window{.n = 300}), kSink, intersect({kWindow, kSink})});
+  for (const Range keys : {Range{0, 1}, Range{0, 256}, Range{3, 260}, Range{700, 1711}}) {
+    std::vector<std::uint32_t> words(static_cast<std::size_t>((keys.size() + 31) / 32) + 1, 0xA5A5A5A5U);
+    three->mask(1500, keys, words.data());
+    for (Pos j = 0; j < keys.size(); ++j) {
+      const bool bit = (words[static_cast<std::size_t>(j / 32)] >> (j % 32) & 1U) != 0;
+      EXPECT_EQ(bit, three->admits(1500, keys.begin + j)) << keys.begin + j;
+    }
+    EXPECT_EQ(words.back(), 0xA5A5A5A5U) << "nothing is written behind the last word";
+  }
+}
+
 }  // namespace
 }  // namespace saccade

@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "saccade/attend/attend.h"
 #include "tests/support/any_case.h"
@@ -55,6 +57,28 @@ TEST(Attend, SameTeamSizeSameBits) {
           ASSERT_TRUE(again.same_bits(first)) << c;
         }
       });
+    }
+  }
+}
+
+/// Most of them more than this machine has cores.
+TEST(Attend, AnyNumberOfThreads) {
+  for (const Pos q_len : {1, 60}) {
+    AttendCase c{.seed = 16, .q_len = q_len, .kv_len = 3000, .n_heads = 4, .n_kv_heads = 2, .head_dim = 64};
+    c.head_dim_v = 32, c.sink_scores = true, c.most_rows = 8;
+    const Problem problem(c);
+    std::vector<testing::Expected> rows;
+    for (const auto& [i, head] : testing::rows_to_judge(c)) rows.push_back(problem.expect(i, head));
+    for (int n_threads = 1; n_threads <= 64; ++n_threads) {
+      const std::unique_ptr<Team> team = make_thread_team(n_threads);
+      Output first = problem.output(), again = problem.output();
+      problem.run(first, *team, used_workspace());
+      problem.run(again, *team, used_workspace());
+      EXPECT_TRUE(again.same_bits(first)) << n_threads << " threads";
+      for (const testing::Expected& row : rows) {
+        const float lse = first.lse(row.i, row.head);
+        EXPECT_TRUE(judge(row, first.o(row.i, row.head), &lse, c.seed)) << n_threads << " threads";
+      }
     }
   }
 }

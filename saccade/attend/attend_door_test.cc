@@ -116,6 +116,15 @@ TEST(Attend, BadCallsAreRefusedInOneLine) {
     static const std::vector<float> zeros(120);
     good.call.bias = {zeros.data(), DType::q8_0, 160};
   });
+  static const float three[] = {1.0F, 2.0F, 3.0F}, sick[] = {1.0F, 2.0F, kNaN, 3.0F};
+  refused("a slope too few", [](GoodCall& good) { good.call.slopes = three; });
+  refused("a slope that is NaN", [](GoodCall& good) { good.call.slopes = sick; });
+  refused("a sink score too few", [](GoodCall& good) { good.call.sink_scores = three; });
+  refused("values wider than any", [](GoodCall& good) { good.call.v.dim = good.call.o.dim = 584; });
+  refused("q4_0 values of width 40", [](GoodCall& good) {
+    good.call.v.dim = good.call.o.dim = 40;
+    good.call.v.dtype = DType::q4_0;
+  });
   refused("scale NaN", [](GoodCall& good) { good.call.scale = kNaN; });
   refused("softcap negative", [](GoodCall& good) { good.call.softcap = -1.0F; });
   refused("a position before zero", [](GoodCall& good) { good.call.q_begin = -1; });

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "saccade/attend/attend.h"
@@ -84,6 +85,8 @@ TEST(Attend, NaNStaysInTheRowsThatLookAtIt) {
           AttendCase c{.seed = seed, .q_len = q_len, .kv_len = 300, .n_heads = 3, .n_kv_heads = 1, .head_dim = 64};
           c.k_type = c.v_type = kKvTypes[random.between(0, 4)];
           c.most_rows = 12;
+          if (seed % 3 == 0) c.head_dim_v = 96;
+          c.sink_scores = seed % 4 == 0;
           use(c, patterns()[pattern]);
           const std::optional<Pos> element = random.one_in(2) ? std::optional(random.between(0, 63)) : std::nullopt;
           check_poison(c, in_k, 300 - from_end, element, kNaN);
@@ -101,6 +104,8 @@ TEST(Attend, InfinityStaysInTheRowsThatLookAtIt) {
         for (const DType type : {DType::f32, DType::f16, DType::bf16}) {
           AttendCase c{.seed = ++seed, .q_len = q_len, .kv_len = 300, .n_heads = 3, .n_kv_heads = 1, .head_dim = 64};
           c.k_type = c.v_type = type, c.most_rows = 12;
+          if (seed % 4 == 0) c.head_dim_v = 136;
+          c.sink_scores = seed % 5 == 0;
           use(c, patterns()[seed % 6]);
           check_poison(c, in_k, 270, Random(seed).between(0, 63), poison);
         }
@@ -150,6 +155,27 @@ TEST(Attend, ANaNQueryStaysInItsRow) {
             EXPECT_TRUE(out.same_bits(before, i, head)) << "query " << i << ", head " << head;
           }
         }
+      }
+    });
+  }
+}
+
+TEST(Attend, ANaNSinkScoreStaysInItsHead) {
+  for (const Pos q_len : {1, 60}) {
+    AttendCase c{.seed = 15, .q_len = q_len, .kv_len = 3000, .n_heads = 6, .n_kv_heads = 2, .head_dim = 64};
+    c.sink_scores = true, c.team = 3;
+    Problem problem(c);
+    on_every_target([&](const std::string&) {
+      Output before = problem.output(), after = problem.output();
+      problem.run(before, team_of(3), used_workspace());
+      const float kept = std::exchange(problem.in.sink_scores[4], kNaN);
+      problem.run(after, team_of(3), used_workspace());
+      problem.in.sink_scores[4] = kept;
+      for (Pos i = 0; i < q_len; ++i) {
+        for (Pos head = 0; head < 6; ++head) {
+          if (head != 4) EXPECT_TRUE(after.same_bits(before, i, head)) << "query " << i << ", head " << head;
+        }
+        EXPECT_TRUE(std::isnan(after.lse(i, 4)) && std::isnan(after.o(i, 4)[0]));
       }
     });
   }

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -46,6 +47,59 @@ TEST(Attend, ScalesCapsAndLargeScores) {
         check_attend(c);
       }
     }
+  }
+}
+
+// Scores that reach +-1e5 in every row, near ties among them, with and without a sink score of that size.
+TEST(Attend, ScoresOfAHundredThousand) {
+  for (const Pos q_len : {1, 49}) {
+    for (const float sink : {-kInf, -1e5F, 1e5F - 1.0F, 1e5F}) {
+      AttendCase c{.seed = 1700, .q_len = q_len, .kv_len = 500, .n_heads = 3, .n_kv_heads = 1, .scale = 1.0F};
+      c.sink_scores = sink != -kInf;
+      Problem problem(c);
+      const std::vector<float> row = problem.k.get(0, 0);
+      const float square = std::inner_product(row.begin(), row.end(), row.begin(), 0.0F);
+      const auto times = [&](float factor) {
+        std::vector<float> product = row;
+        for (float& x : product) x *= factor;
+        return product;
+      };
+      for (Pos i = 0; i < q_len; ++i) {
+        for (Pos head = 0; head < 3; ++head) problem.q.set(i, head, times((head == 1 ? -1e5F : 1e5F) / square));
+      }
+      for (Pos j = 0; j < c.kv_len; ++j) {
+        const float near_one = 1.0F - static_cast<float>(j % 7) * 0x1p-17F;
+        problem.k.set(j, 0, times(j % 2 == 0 ? near_one : -near_one));
+      }
+      problem.read_tensors();
+      if (c.sink_scores) problem.in.sink_scores.assign(3, sink);
+      on_every_target([&](const std::string&) {
+        Output out = problem.output();
+        problem.run(out, team_of(2), used_workspace());
+        for (const auto& [i, head] : testing::rows_to_judge(c)) {
+          const float lse = out.lse(i, head);
+          ASSERT_TRUE(judge(problem.expect(i, head), out.o(i, head), &lse, c.seed)) << c << ", sink " << sink;
+        }
+      });
+    }
+  }
+}
+
+// A bias of -inf hides whatever the slope makes of it.
+TEST(Attend, SlopesOfZeroAndBelow) {
+  for (const Pos q_len : {1, 49}) {
+    AttendCase c{.seed = 1750, .q_len = q_len, .kv_len = 300, .n_heads = 4, .n_kv_heads = 1};
+    c.bias_type = DType::f16, c.bias_keys = {100, 300}, c.slopes = true;
+    Problem problem(c);
+    problem.in.slopes = {0.0F, -2.0F, 3.0F, 0x1p-8F};
+    on_every_target([&](const std::string&) {
+      Output out = problem.output();
+      problem.run(out, team_of(2), used_workspace());
+      for (const auto& [i, head] : testing::rows_to_judge(c)) {
+        const float lse = out.lse(i, head);
+        ASSERT_TRUE(judge(problem.expect(i, head), out.o(i, head), &lse, c.seed)) << c;
+      }
+    });
   }
 }
 

@@ -181,6 +181,11 @@ TEST(Attend, LengthsAround65536) {
     AttendCase c{.seed = ++seed, .q_len = 49, .kv_len = kv_len, .n_heads = 1, .head_dim = 32, .most_rows = 3};
     c.k_type = DType::bf16, c.v_type = DType::f16;
     check_attend(c);
+    c.precision = Precision::kI16;
+    check_attend(c);
+    c.precision = Precision::kF32, c.q_len = 1, c.head_dim_v = 40, c.sink_scores = true;
+    check_attend(c);
+    c.q_len = 49;
     use(c, patterns()[5]);
     check_attend(c);
   }

@@ -53,6 +53,7 @@ struct Tile {
 ///
 /// Requires  64-byte aligned buffers; `scores`: scratch of kBlockKeys x kTileRows floats
 /// Accuracy  f32 throughout; exp2 within 1.9e-7 of itself, weights below 2^-126.5 of the row's largest are zero
+///           Scores must stay below 1e9: beyond, the rounding of row_max alone is a factor that exp2 cannot hold.
 /// Cost      2 (head_dim + v_dim) n_keys n_rows FLOP; about 14 vector instructions a score vector for the softmax
 void visit(const Tile& tile, const KeyBlock& block, const TileMask& mask, ScoreRule rule, float* scores) noexcept;
 

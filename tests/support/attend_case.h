@@ -161,12 +161,12 @@ class Problem {
 
   Output output() const { return Output(c.q_len, c.n_heads, c.v_dim(), c.o_layout); }
 
-  AttendCost run(Output& out, Team& team, Workspace& workspace, bool with_lse = true) const {
-    std::vector<const Where*> borrowed;
-    for (const WherePtr& where : c.where) borrowed.push_back(where.get());
-    AttendCall call{
-        .q = q.view(), .k = k.view(), .v = v.view(), .o = out.view(), .lse = with_lse ? out.lse() : nullptr};
-    call.where = borrowed;
+  /// The call that writes to `out`. It borrows from the problem, and the patterns from `where`.
+  AttendCall call(Output& out, std::vector<const Where*>& where) const {
+    where.clear();
+    for (const WherePtr& pattern : c.where) where.push_back(pattern.get());
+    AttendCall call{.q = q.view(), .k = k.view(), .v = v.view(), .o = out.view(), .lse = out.lse()};
+    call.where = where;
     call.kv_head = c.kv_head;
     if (c.bias_type) call.bias = {bias_.data(), *c.bias_type, bias_stride_};
     call.slopes = in.slopes;
@@ -175,7 +175,14 @@ class Problem {
     call.softcap = c.softcap;
     call.precision = c.precision;
     call.q_begin = in.q_begin;
-    return attend(call, team, workspace);
+    return call;
+  }
+
+  AttendCost run(Output& out, Team& team, Workspace& workspace, bool with_lse = true) const {
+    std::vector<const Where*> borrowed;
+    AttendCall what = call(out, borrowed);
+    if (!with_lse) what.lse = nullptr;
+    return attend(what, team, workspace);
   }
 
   AttendCase c;

@@ -564,6 +564,7 @@ class Bench(Cli):
         self.assertIn("attend, decode or machine", self.refused(2, "bench"))
         self.assertIn('"f16"', self.refused(2, "bench", "attend", "--type", "f17"))
         self.assertIn("f23", self.refused(2, "bench", "attend", "--precision", "f23"))
+        self.assertIn("got auto", self.refused(2, "bench", "attend", "--precision", "auto"))
         self.assertIn('"AVX', self.refused(2, "bench", "attend", "--target", "AVX9"))
         self.refused(2, "bench", "decode", "--density", "0.5")
 

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "saccade/base/error.h"
+#include "saccade/kernel/fixed.h"
 #include "saccade/oracle/fixed.h"
 
 namespace saccade::app {
@@ -46,8 +47,15 @@ void Law::check_rows(std::span<const float> o, const std::string& who, double ep
 }
 
 void Law::check(std::span<const float> o, Precision precision, const std::string& who) const {
-  const bool fixed = precision == Precision::kI16;
-  check_rows(o, who, fixed ? 1.0 / 4096 : std::numeric_limits<float>::epsilon(), fixed);
+  switch (precision) {
+    case Precision::kF32:
+      return check_rows(o, who, std::numeric_limits<float>::epsilon(), false);
+    case Precision::kI16:
+      return check_rows(o, who, 1.0 / kernel::kWeightSteps, true);
+    case Precision::kAuto:
+      break;  // no precision of its own: Session refuses it
+  }
+  fail_machine(fmt::format("{} has no law", who));
 }
 
 void Law::check_peer(std::span<const float> o, const std::string& who) const {

@@ -14,6 +14,7 @@
 #include "saccade/attend/attend.h"
 #include "saccade/base/error.h"
 #include "saccade/commit.h"
+#include "saccade/kernel/fixed.h"
 #include "saccade/kernel/targets.h"
 #include "saccade/plan/nearest.h"
 #include "saccade/plan/plan.h"
@@ -75,16 +76,12 @@ std::vector<Precision> Session::precisions(const std::string& target) const {
   std::vector<Precision> chosen;
   for (const std::string& word : precision_words_) {
     chosen.push_back(parse_precision(word));
+    if (chosen.back() == Precision::kAuto) fail_user("--precision: a benchmark wants to know which, got auto");
     check_precision(chosen.back());
   }
   if (!chosen.empty()) return chosen;
-  for (const Precision precision : {Precision::kF32, Precision::kI16}) {
-    try {
-      check_precision(precision);
-      chosen.push_back(precision);
-    } catch (const Error&) {  // this CPU lacks it
-    }
-  }
+  chosen = {Precision::kF32};
+  if (kernel::has_fixed()) chosen.push_back(Precision::kI16);
   return chosen;
 }
 

@@ -65,7 +65,8 @@ class BenchLaw : public ::testing::Test {
   Alone team;
   WherePtr dense = make_where(where::Dense{});
   const Where* borrowed = dense.get();
-  app::Law law{data, {&borrowed, 1}, team};
+  std::vector<app::SampleRow> sampled = app::sample_rows(data);
+  app::Law law{data, sampled, {&borrowed, 1}, team};
   app::OurAttention ours{data, {kernel::chosen_target(), Precision::kF32, {borrowed}}, team};
 };
 

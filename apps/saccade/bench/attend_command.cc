@@ -12,7 +12,16 @@ namespace {
 
 constexpr std::int64_t kRepetitions = 5;
 
-const char* peak_of(Precision precision) { return precision == Precision::kI16 ? "vnni_i16" : "fma_f32"; }
+const char* peak_of(Precision precision) {
+  switch (precision) {
+    case Precision::kI16:
+      return "vnni_i16";
+    case Precision::kF32:
+    case Precision::kAuto:  // refused by Session
+      break;
+  }
+  return "fma_f32";
+}
 
 /// The rate that binds a precision on a target, timed in the same turns.
 struct Peak {

@@ -20,7 +20,7 @@ bool Line::same_but_for_threads(const Line& other) const {
 }
 
 Contest::Contest(Session& session, const Shape& shape, bool with_peers)
-    : session_(session), data_(shape, with_peers && has_plain_path(shape.type)) {}
+    : session_(session), data_(shape, with_peers && has_plain_path(shape.type)), sampled_(sample_rows(data_)) {}
 
 const Pattern& Contest::add_pattern(std::optional<double> density) {
   const Shape& shape = data_.shape();
@@ -29,7 +29,7 @@ const Pattern& Contest::add_pattern(std::optional<double> density) {
   pattern.where =
       density ? make_where(BlockList::draw({shape.q_begin(), shape.kv_len}, *density, 1)) : make_where(where::Dense{});
   const Where* where = pattern.where.get();
-  pattern.law = std::make_unique<Law>(data_, std::span(&where, 1), session_.team(session_.most_threads()));
+  pattern.law = std::make_unique<Law>(data_, sampled_, std::span(&where, 1), session_.team(session_.most_threads()));
   return pattern;
 }
 

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "apps/saccade/bench/law.h"
 #include "apps/saccade/bench/layers.h"
@@ -73,6 +74,7 @@ class Contest {
 
   Session& session_;
   Layers data_;
+  std::vector<SampleRow> sampled_;  // borrowed by the patterns' laws
   std::deque<Pattern> patterns_;
   std::unique_ptr<GgmlAttention> flash_, plain_;
   std::deque<std::unique_ptr<OurAttention>> ours_;

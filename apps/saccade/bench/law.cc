@@ -14,20 +14,27 @@
 
 namespace saccade::app {
 
-Law::Law(const Layers& data, std::span<const Where* const> where, Team& team) : data_(data) {
+std::vector<SampleRow> sample_rows(const Layers& data) {
   const Shape& shape = data.shape();
-  const std::set<std::pair<Pos, Pos>> rows = {
+  const std::set<std::pair<Pos, Pos>> places = {
       {0, 0}, {shape.q_len / 2, shape.n_heads / 2}, {shape.q_len - 1, shape.n_heads - 1}, {shape.q_len - 1, 0}};
-  for (const auto& [i, head] : rows) samples_.push_back({.i = i, .head = head, .in = {}, .plain = {}, .fixed = {}});
-  parallel_for(team, static_cast<Pos>(samples_.size()), [&](Pos index, int) {
+  std::vector<SampleRow> rows;
+  for (const auto& [i, head] : places) rows.push_back({i, head, data.row_inputs(i, head)});
+  return rows;
+}
+
+Law::Law(const Layers& data, const std::vector<SampleRow>& rows, std::span<const Where* const> where, Team& team)
+    : data_(data) {
+  for (const SampleRow& row : rows) samples_.push_back({row.i, row.head});
+  parallel_for(team, static_cast<Pos>(rows.size()), [&](Pos index, int) {
     Sample& sample = samples_[static_cast<std::size_t>(index)];
+    const oracle::Inputs& in = rows[static_cast<std::size_t>(index)].in;
     const Where* seen = where[where.size() == 1 ? 0 : static_cast<std::size_t>(sample.head)];
     const auto visible = [seen](Pos q_pos, Pos k_pos) { return seen->admits(q_pos, k_pos); };
-    sample.in = data.row_inputs(sample.i, sample.head);
-    sample.plain = oracle::expect_row(sample.in, 0, 0, visible, [](auto score) { return score; });
+    sample.plain = oracle::expect_row(in, 0, 0, visible, [](auto score) { return score; });
     sample.plain.i = sample.i;
     sample.plain.head = sample.head;
-    sample.fixed = oracle::attend_row_fixed(sample.in, 0, 0, visible);
+    sample.fixed = oracle::attend_row_fixed(in, 0, 0, visible);
   });
 }
 

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <deque>
 #include <span>
 #include <string>
 #include <vector>
@@ -13,12 +12,20 @@
 
 namespace saccade::app {
 
+/// One row of a problem: one query, one head, and the keys and values it may see, decoded.
+struct SampleRow {
+  Pos i = 0, head = 0;
+  oracle::Inputs in;
+};
+/// The first query, one in the middle, and the last one twice, in different heads.
+std::vector<SampleRow> sample_rows(const Layers& data);
+
 /// Some rows of a problem with their fp64 results: what a result is held against before it is reported, by the rule of
 /// oracle/expected.h. Cost: a few seconds for rows of 128k keys.
 class Law {
  public:
-  /// `where`: one for all heads, or one a head. Both are borrowed.
-  Law(const Layers& data, std::span<const Where* const> where, Team& team);
+  /// `where`: one for all heads, or one a head. All are borrowed.
+  Law(const Layers& data, const std::vector<SampleRow>& rows, std::span<const Where* const> where, Team& team);
 
   /// Ours, in a named precision. `o`: [q_len, n_heads, head_dim].
   /// Errors: Fault::kMachine, one line, when a sampled row breaks the rule or any number is not finite.
@@ -29,14 +36,13 @@ class Law {
  private:
   struct Sample {
     Pos i = 0, head = 0;
-    oracle::Inputs in;
-    oracle::Expected plain;  ///< f32; borrows `in`
-    oracle::Row<double> fixed;
+    oracle::Expected plain = {};  ///< f32
+    oracle::Row<double> fixed = {};
   };
   void check_rows(std::span<const float> o, const std::string& who, double eps, bool with_fixed) const;
 
   const Layers& data_;
-  std::deque<Sample> samples_;  // never moved
+  std::vector<Sample> samples_;
 };
 
 }  // namespace saccade::app

@@ -66,7 +66,9 @@ double bench_bytes(const Shape& shape, bool with_plain) {
   // Without flash attention: values once more, a mask in f32, all scores, and queries and weights once more in the
   // type of keys and values.
   const double plain = layers / 2 + pairs * 4 + static_cast<double>(shape.n_heads) * pairs * 6;
-  return layers + pairs * 2 + (with_plain ? plain : 0);
+  // And the rows that are judged (law.h): four, keys and values in f32.
+  const double judged = 4.0 * 2 * sizeof(float) * static_cast<double>(shape.kv_len * shape.head_dim);
+  return layers + pairs * 2 + judged + (with_plain ? plain : 0);
 }
 
 void check_memory(double bytes, const std::string& what) {

@@ -56,7 +56,7 @@ class Layers {
   std::unique_ptr<ggml_backend_buffer, FreeGgml> buffer_;
 };
 
-/// What `Layers` and the two ggml graphs over them take.
+/// What a measurement takes: `Layers`, the two ggml graphs over them, the rows that are judged.
 double bench_bytes(const Shape& shape, bool with_plain);
 /// Errors: Fault::kMachine, one line that says how much is needed and how much is free.
 void check_memory(double bytes, const std::string& what);

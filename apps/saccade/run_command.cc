@@ -42,7 +42,7 @@ void prefill(Context& context, const Tokens& tokens, std::size_t end, Progress& 
 
 /// Puts what session and prompt have in common into the context. The last token is always computed: its logits are the
 /// answer's beginning.
-void reuse(Context& context, const Session& session, const Tokens& tokens, const std::string& path) {
+void reuse(Context& context, const SavedSession& session, const Tokens& tokens, const std::string& path) {
   const auto most = std::min(session.tokens.size(), tokens.size() - 1);
   const auto common = static_cast<std::size_t>(
       std::ranges::mismatch(session.tokens.begin(), session.tokens.begin() + static_cast<std::ptrdiff_t>(most),
@@ -88,7 +88,7 @@ std::string answer(Context& context, const Model& model, const RunOptions& optio
 }
 
 std::int64_t context_size(const RunOptions& options, const ModelFacts& facts, const Prompt& prompt,
-                          const std::optional<Session>& session) {
+                          const std::optional<SavedSession>& session) {
   const auto needed = static_cast<std::int64_t>(prompt.size()) + options.n_tokens;
   if (options.given_ctx) return options.n_ctx;
   const auto most = std::max<std::int64_t>(facts.n_ctx_train, needed);
@@ -110,7 +110,7 @@ void run_command(const RunOptions& options) {
   if (options.given_ctx && options.n_ctx > facts.n_ctx_train)
     fail_user(fmt::format("-c must be <= {}, the context this model was trained for, got {}", facts.n_ctx_train,
                           options.n_ctx));
-  std::optional<Session> session;
+  std::optional<SavedSession> session;
   const SessionKey key = session_key(facts, attention);
   if (!options.session.empty()) session = load_session(options.session, key);
 

@@ -24,7 +24,7 @@ constexpr std::size_t kMaxLine = 65536;
   fail_user(fmt::format("session {}: {}; delete it or name another file", path, why));
 }
 
-std::string hash_of(const Session& session) {
+std::string hash_of(const SavedSession& session) {
   return Hash().add_values<Token>(session.tokens).add_values<std::uint8_t>(session.state).text();
 }
 
@@ -59,7 +59,7 @@ SessionKey session_key(const ModelFacts& model, const Attention& attention) {
           .llama = llama_version()};
 }
 
-std::optional<Session> load_session(const std::string& path, const SessionKey& key) {
+std::optional<SavedSession> load_session(const std::string& path, const SessionKey& key) {
   const auto close = [](std::FILE* file) { std::fclose(file); };
   const std::unique_ptr<std::FILE, decltype(close)> file(std::fopen(path.c_str(), "rb"), close);
   if (!file) {
@@ -77,7 +77,7 @@ std::optional<Session> load_session(const std::string& path, const SessionKey& k
   const auto n_tokens = count("n_tokens"), n_state = count("state_bytes");
   if (error || n_tokens > bytes / sizeof(Token) || n_state > bytes || at + n_tokens * sizeof(Token) + n_state != bytes)
     refuse(path, "it is damaged or cut short");
-  Session session{Tokens(n_tokens), std::vector<std::uint8_t>(n_state)};
+  SavedSession session{Tokens(n_tokens), std::vector<std::uint8_t>(n_state)};
   if (std::fread(session.tokens.data(), sizeof(Token), n_tokens, file.get()) != n_tokens ||
       std::fread(session.state.data(), 1, n_state, file.get()) != n_state)
     refuse(path, "it is damaged or cut short");
@@ -85,7 +85,7 @@ std::optional<Session> load_session(const std::string& path, const SessionKey& k
   return session;
 }
 
-void save_session(const std::string& path, const SessionKey& key, const Session& session) {
+void save_session(const std::string& path, const SessionKey& key, const SavedSession& session) {
   const json head = {{"saccade_session", 1},
                      {"model_bytes", key.model_bytes},
                      {"model_fingerprint", key.model_fingerprint},

@@ -10,7 +10,7 @@
 namespace saccade::app {
 
 /// Keys and values of a text on disk: one line of JSON, the tokens, llama.cpp's state of the sequence.
-struct Session {
+struct SavedSession {
   Tokens tokens;
   std::vector<std::uint8_t> state;
 };
@@ -25,9 +25,9 @@ SessionKey session_key(const ModelFacts& model, const Attention& attention);
 
 /// Nothing when there is no such file. Errors: Fault::kUser, one line, when the file is foreign, damaged, cut short, or
 /// made with something else.
-std::optional<Session> load_session(const std::string& path, const SessionKey& key);
+std::optional<SavedSession> load_session(const std::string& path, const SessionKey& key);
 
 /// Appears whole or not at all; an old file stays until then. Errors: Fault::kMachine.
-void save_session(const std::string& path, const SessionKey& key, const Session& session);
+void save_session(const std::string& path, const SessionKey& key, const SavedSession& session);
 
 }  // namespace saccade::app

@@ -49,6 +49,14 @@ Attention in_precision(Attention attention, const std::string& word) {
   return attention;
 }
 
+Attention with_linear(Attention attention, const std::string& word) {
+  const LinearLayers linear = parse_linear(word);
+  if (!attention.ours()) return attention;
+  attention.plan = std::make_shared<const Plan>(attention.plan->with_linear(linear));
+  attention.canonical = attention.plan->print();
+  return attention;
+}
+
 void check(const Attention& attention, const ModelFacts& model) {
   if (!attention.ours()) return;
   attention.plan->check(model.n_layers, model.n_heads);

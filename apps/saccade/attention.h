@@ -27,6 +27,9 @@ Attention attention_from_plan(const std::string& path);
 /// The same in the precision that the user asked for; llama.cpp's own attention has its own. Errors: as
 /// parse_precision.
 Attention in_precision(Attention attention, const std::string& word);
+/// The same with the linear layers by whom the user asked for; beside llama.cpp's own attention they are its own.
+/// Errors: as parse_linear.
+Attention with_linear(Attention attention, const std::string& word);
 
 /// Errors: Fault::kUser when the plan names a layer or head that the model does not have.
 void check(const Attention& attention, const ModelFacts& model);

@@ -42,6 +42,8 @@ std::vector<Attention> attentions_of(const CompareOptions& options) {
   if (attentions.empty()) attentions = {attention_from_spec("ggml"), attention_from_spec("dense")};
   if (options.given_precision)
     for (auto& attention : attentions) attention = in_precision(std::move(attention), options.precision);
+  if (options.given_linear)
+    for (auto& attention : attentions) attention = with_linear(std::move(attention), options.linear);
   return attentions;
 }
 
@@ -101,6 +103,7 @@ CompareRow measure(const Model& model, const Attention& attention, Shared& share
   const auto attended = llama::record();
   row.density = attention.ours() ? density(attended) : std::optional(1.0);
   if (attention.ours()) row.attention_s = static_cast<double>(attended.attention_ns) * 1e-9, row.selection_s = 0;
+  if (attention.ours()) row.linear_s = static_cast<double>(attended.linear_ns) * 1e-9;
   if (attention.ours() && attended.calls_not_causal > 0)
     std::fprintf(stderr, "saccade: %s: %lld of %lld calls ran dense, because their mask was not one causal run\n",
                  attention.typed.c_str(), static_cast<long long>(attended.calls_not_causal),

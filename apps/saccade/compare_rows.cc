@@ -55,6 +55,7 @@ ordered_json to_json(const CompareRow& row) {
           {"prefill_tok_per_s", row.prefill_tok_per_s},
           {"attention_s", or_null(row.attention_s)},
           {"selection_s", or_null(row.selection_s)},
+          {"linear_s", or_null(row.linear_s)},
           {"decode_tok_per_s", row.decode_tok_per_s},
           {"density", or_null(row.density)},
           {"kv_bytes", row.kv_bytes},
@@ -78,6 +79,7 @@ std::optional<CompareRow> row_from_json(const json& from) try {
                     .prefill_tok_per_s = number("prefill_tok_per_s"),
                     .attention_s = maybe("attention_s"),
                     .selection_s = maybe("selection_s"),
+                    .linear_s = maybe("linear_s"),
                     .decode_tok_per_s = number("decode_tok_per_s"),
                     .density = maybe("density"),
                     .kv_bytes = from.at("kv_bytes").get<std::uint64_t>(),
@@ -92,14 +94,15 @@ std::optional<CompareRow> row_from_json(const json& from) try {
 std::string table_of(const std::vector<CompareRow>& rows) {
   std::size_t width = 4;
   for (const auto& row : rows) width = std::max(width, row.attn.size());
-  std::string text = fmt::format("{:<{}} {:>9} {:>8} {:>8} {:>11} {:>12} {:>8} {:>8} {:>8} {:>9} {:>9} {:>7}\n", "attn",
-                                 width, "prefill s", "tokens/s", "speed-up", "attention s", "decode tok/s", "density",
-                                 "KV MiB", "ppl", "KL mean", "KL p99", "top-1");
+  std::string text = fmt::format("{:<{}} {:>9} {:>8} {:>8} {:>11} {:>8} {:>12} {:>8} {:>8} {:>8} {:>9} {:>9} {:>7}\n",
+                                 "attn", width, "prefill s", "tokens/s", "speed-up", "attention s", "linear s",
+                                 "decode tok/s", "density", "KV MiB", "ppl", "KL mean", "KL p99", "top-1");
   for (const auto& row : rows)
     text += fmt::format(
-        "{:<{}} {:>9.2f} {:>8.1f} {:>7.2f}x {:>11} {:>12.1f} {:>8} {:>8.1f} {:>8.3f} {:>9.2e} {:>9.2e} {:>7.4f}\n",
+        "{:<{}} {:>9.2f} {:>8.1f} {:>7.2f}x {:>11} {:>8} {:>12.1f} {:>8} {:>8.1f} {:>8.3f} {:>9.2e} {:>9.2e} "
+        "{:>7.4f}\n",
         row.attn, width, row.prefill_s, row.prefill_tok_per_s, rows.front().prefill_s / row.prefill_s,
-        cell(row.attention_s), row.decode_tok_per_s, cell(row.density, "{:.4f}"),
+        cell(row.attention_s), cell(row.linear_s), row.decode_tok_per_s, cell(row.density, "{:.4f}"),
         static_cast<double>(row.kv_bytes) / (1 << 20), row.fidelity.ppl, row.fidelity.kl_mean, row.fidelity.kl_p99,
         row.fidelity.top1_agreement);
   return text;

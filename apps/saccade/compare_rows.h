@@ -16,6 +16,7 @@ struct CompareRow {
   std::int64_t n_prompt = 0;
   double prefill_s = 0, prefill_tok_per_s = 0;
   std::optional<double> attention_s, selection_s;  ///< null for llama.cpp's own attention, which is not timed
+  std::optional<double> linear_s;                  ///< in linear layers of ours; null beside llama.cpp's own attention
   double decode_tok_per_s = 0;
   std::optional<double> density;
   std::uint64_t kv_bytes = 0;

@@ -48,6 +48,10 @@ void add_model_flags(CLI::App& command, ModelOptions& options) {
   command.add_option("--precision", options.precision, "auto, f32 or i16 (saccade's own attention)")
       ->capture_default_str()
       ->type_name("WORD");
+  command
+      .add_option("--linear", options.linear, "auto or ggml: who runs a prompt's linear layers beside our attention")
+      ->capture_default_str()
+      ->type_name("WORD");
   command.add_flag("--json", options.json, "one JSON document on stdout (docs/cli.md)");
   command.add_flag("--verbose", options.verbose, "let llama.cpp talk, on stderr");
 }
@@ -56,6 +60,7 @@ void finish(const CLI::App& command, ModelOptions& options) {
   options.given_ctx = command.count("-c") > 0;
   options.given_threads = command.count("-t") > 0;
   options.given_precision = command.count("--precision") > 0;
+  options.given_linear = command.count("--linear") > 0;
 }
 
 CLI::App* add_run(CLI::App& app, RunOptions& options) {

@@ -12,8 +12,8 @@ struct ModelOptions {
   std::int64_t n_ctx = 0;      ///< 0: as needed
   std::int64_t n_threads = 0;  ///< 0: all the cores this process may use
   std::int64_t n_ubatch = 512;
-  std::string precision = "auto";
-  bool given_ctx = false, given_threads = false, given_precision = false;
+  std::string precision = "auto", linear = "auto";
+  bool given_ctx = false, given_threads = false, given_precision = false, given_linear = false;
   bool json = false, verbose = false;
 };
 

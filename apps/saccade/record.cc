@@ -16,6 +16,14 @@ double share_i16(const llama::Record& record) {
 
 double per_second(std::int64_t n, double seconds) { return seconds > 0 ? static_cast<double>(n) / seconds : 0; }
 
+/// Whose linear layers ran.
+std::string linear_text(const RunRecord& record) {
+  if (!record.attention.ours() || record.attended.linear_calls == 0) return "llama.cpp's own";
+  const double seconds = static_cast<double>(record.attended.linear_ns) * 1e-9;
+  return fmt::format("{} products of a prompt's tokens ours: {:.2f} s, {:.0f} GFLOP/s; the others llama.cpp's own",
+                     record.attended.linear_calls, seconds, per_second(record.attended.linear_flop, seconds) * 1e-9);
+}
+
 nlohmann::ordered_json to_json(const RunRecord& record) {
   const bool ours = record.attention.ours();
   const auto if_ours = [&](auto value) {
@@ -45,6 +53,9 @@ nlohmann::ordered_json to_json(const RunRecord& record) {
           {"share_i16", if_ours(share_i16(record.attended))},
           {"calls", if_ours(record.attended.calls)},
           {"calls_not_causal", if_ours(record.attended.calls_not_causal)},
+          {"linear", ours ? std::string(name_of(record.attention.plan->linear())) : "ggml"},
+          {"linear_s", if_ours(static_cast<double>(record.attended.linear_ns) * 1e-9)},
+          {"linear_calls", if_ours(record.attended.linear_calls)},
           {"kv_bytes", record.kv_bytes}};
 }
 
@@ -68,6 +79,7 @@ std::string to_text(const RunRecord& record) {
   line("answer",
        fmt::format("{} tokens, {:.1f} tokens/s ({})", record.n_generated, per_second(record.n_decoded, record.decode_s),
                    record.stop == "end" ? "the model ended it" : "cut at -n"));
+  line("linear", linear_text(record));
   if (record.attention.ours()) {
     line("in attention", fmt::format("{:.2f} s, {:.1f} % of the time; selection 0 %", attention_s,
                                      total_s > 0 ? 100 * attention_s / total_s : 0));

@@ -104,6 +104,7 @@ void run_command(const RunOptions& options) {
   check_utf8("the question", options.question);
   Attention attention = options.given_plan ? attention_from_plan(options.plan) : attention_from_spec(options.attn);
   if (options.given_precision) attention = in_precision(std::move(attention), options.precision);
+  if (options.given_linear) attention = with_linear(std::move(attention), options.linear);
   if (!options.session.empty()) check_writable(options.session);
   ModelFacts facts = read_model_file(options.model);
   check(attention, facts);

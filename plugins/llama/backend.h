@@ -9,7 +9,7 @@ struct ggml_backend_reg;
 
 namespace saccade::llama {
 
-/// What our attention did since the last reset, summed over layers and heads.
+/// What our attention and our linear layers did since the last reset, summed over layers and heads.
 struct Record {
   std::int64_t pairs_visited = 0;
   std::int64_t pairs_i16 = 0;  ///< of those, pairs that ran in 16-bit fixed point
@@ -21,6 +21,10 @@ struct Record {
   std::int64_t calls_not_causal = 0;
   /// Wall time of those calls.
   std::int64_t attention_ns = 0;
+
+  std::int64_t linear_calls = 0;  ///< MUL_MAT nodes that ran here
+  std::int64_t linear_flop = 0;   ///< theirs: 2 tokens x parameters
+  std::int64_t linear_ns = 0;     ///< wall time of those nodes
 };
 
 /// Our ggml backend inside this process, for our own programs: registered once, then steered from here.

@@ -1,12 +1,17 @@
 #include "plugins/llama/device.h"
 
 #include <atomic>
+#include <chrono>
 #include <cstring>
 #include <exception>
 #include <mutex>
 #include <new>
+#include <span>
+#include <vector>
 
 #include "ggml-backend-impl.h"
+#include "plugins/llama/linear_node.h"
+#include "plugins/llama/repacked.h"
 #include "plugins/llama/runner.h"
 #include "plugins/llama/support.h"
 #include "plugins/llama/team.h"
@@ -37,6 +42,12 @@ std::shared_ptr<const Plan> plan_now() {
   return state().plan;
 }
 
+/// Asked for first when a graph is planned, when ggml's CPU backend is there.
+const Repacked& repacked() {
+  static const Repacked found = find_repacked(state().ggml);
+  return found;
+}
+
 template <class... Args>
 void log(ggml_log_level level, const char* format, Args... args) {
   if (state().ggml.log != nullptr) state().ggml.log(level, format, args...);
@@ -49,6 +60,13 @@ void add(Record& sum, const Record& more) {
   sum.calls += more.calls;
   sum.calls_not_causal += more.calls_not_causal;
   sum.attention_ns += more.attention_ns;
+  sum.linear_calls += more.linear_calls;
+  sum.linear_flop += more.linear_flop;
+  sum.linear_ns += more.linear_ns;
+}
+
+std::int64_t ns_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - start).count();
 }
 
 /// One llama.cpp context's use of us.
@@ -56,11 +74,34 @@ struct Backend {
   int n_threads = GGML_DEFAULT_N_THREADS;
   std::unique_ptr<Team> team;
   Runner runner;
+  LinearWorkspace linear_workspace;
   Record record;
 
   Team& workers() {
     if (team == nullptr || team->size() != n_threads) team = make_guest_team(state().ggml, n_threads);
     return *team;
+  }
+
+  /// Matrices that multiply the same tokens.
+  void run_linear(std::span<const ggml_tensor* const> nodes) {
+    const auto start = std::chrono::steady_clock::now();
+    const auto floats = [](const ggml_tensor& tensor) {
+      return static_cast<std::ptrdiff_t>(tensor.nb[1] / sizeof(float));
+    };
+    const ggml_tensor& x = *nodes.front()->src[1];
+    std::vector<LinearProduct> products;
+    Record done;
+    for (const ggml_tensor* node : nodes) {
+      products.push_back(
+          {*params_of(*node->src[0], state().ggml, repacked()), static_cast<float*>(node->data), floats(*node)});
+      done.linear_flop += flop_of(*node);
+    }
+    linear({static_cast<const float*>(x.data), floats(x), x.ne[1], x.ne[0], products}, workers(), linear_workspace);
+    done.linear_calls = static_cast<std::int64_t>(nodes.size());
+    done.linear_ns = ns_since(start);
+    add(record, done);
+    const std::lock_guard lock(state().mutex);
+    add(state().record, done);
   }
 
   void run(const ggml_tensor& node) {
@@ -109,8 +150,27 @@ void backend_free(ggml_backend_t backend) {
         static_cast<double>(done.attention_ns) * 1e-9, share(done.pairs_visited, done.pairs_dense, 1.0),
         100 * share(done.pairs_i16, done.pairs_visited, 0.0));
   }
+  if (done.linear_calls > 0) {
+    const double seconds = static_cast<double>(done.linear_ns) * 1e-9;
+    log(GGML_LOG_LEVEL_INFO, "saccade: %lld matrix products ran here in %.3f s, %.0f GFLOP/s\n",
+        static_cast<long long>(done.linear_calls), seconds, static_cast<double>(done.linear_flop) * 1e-9 / seconds);
+  }
   delete &backend_of(backend);
   delete backend;
+}
+
+/// The node at `i` and those right behind it that multiply the same tokens.
+std::vector<const ggml_tensor*> products_at(ggml_cgraph* graph, int i) {
+  const Ggml& ggml = state().ggml;
+  std::vector<const ggml_tensor*> nodes;
+  for (; i < ggml.graph_n_nodes(graph); ++i) {
+    const ggml_tensor* node = ggml.graph_node(graph, i);
+    const bool same =
+        nodes.empty() || (node->src[1] == nodes.front()->src[1] && (node->flags & GGML_TENSOR_FLAG_COMPUTE) != 0);
+    if (!same || !can_run_linear(*node, ggml, repacked())) break;
+    nodes.push_back(node);
+  }
+  return nodes;
 }
 
 ggml_status backend_compute(ggml_backend_t backend, ggml_cgraph* graph) {
@@ -119,6 +179,11 @@ ggml_status backend_compute(ggml_backend_t backend, ggml_cgraph* graph) {
     for (int i = 0; i < ggml.graph_n_nodes(graph); ++i) {
       const ggml_tensor& node = *ggml.graph_node(graph, i);
       if ((node.flags & GGML_TENSOR_FLAG_COMPUTE) == 0 || only_changes_shape(node.op) || !has_elements(node)) continue;
+      if (const auto products = products_at(graph, i); !products.empty()) {
+        backend_of(backend).run_linear(products);
+        i += static_cast<int>(products.size()) - 1;
+        continue;
+      }
       if (node.op != GGML_OP_FLASH_ATTN_EXT || !can_run(node)) {
         log(GGML_LOG_LEVEL_ERROR, "saccade: %s was given to us although we declined it\n", node.name);
         return GGML_STATUS_FAILED;
@@ -157,7 +222,7 @@ void device_props(ggml_backend_dev_t device, ggml_backend_dev_props* props) {
 ggml_backend_buffer_type_t device_buffer_type(ggml_backend_dev_t) { return state().ggml.cpu_buffer_type(); }
 
 bool device_supports_buft(ggml_backend_dev_t, ggml_backend_buffer_type_t buft) {
-  return state().ggml.buft_is_host(buft);
+  return state().ggml.buft_is_host(buft) || buft == repacked().type;
 }
 
 /// With `-fa auto` a new llama.cpp context tries one token a sequence and, where another device than the layer's own
@@ -170,7 +235,11 @@ bool passes_probation(const ggml_tensor& attention) {
 }
 
 bool device_supports_op(ggml_backend_dev_t, const ggml_tensor* node) {
-  if (plan_now() == nullptr) return false;
+  const std::shared_ptr<const Plan> plan = plan_now();
+  if (plan == nullptr) return false;
+  if (node->op == GGML_OP_MUL_MAT) {
+    return plan->linear() == LinearLayers::kAuto && can_run_linear(*node, state().ggml, repacked());
+  }
   if (node->op == GGML_OP_FLASH_ATTN_EXT) return can_run(*node) && passes_probation(*node);
   return only_changes_shape(node->op);
 }

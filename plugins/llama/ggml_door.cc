@@ -35,9 +35,13 @@ Ggml find_ggml() {
   look_up(ggml.log, "ggml_log_internal");
   look_up(ggml.cpu_buffer_type, "ggml_backend_cpu_buffer_type");
   look_up(ggml.buft_is_host, "ggml_backend_buft_is_host");
+  look_up(ggml.buft_name, "ggml_backend_buft_name");
+  look_up(ggml.buft_alloc_buffer, "ggml_backend_buft_alloc_buffer");
+  look_up(ggml.buffer_free, "ggml_backend_buffer_free");
   look_up(ggml.graph_n_nodes, "ggml_graph_n_nodes");
   look_up(ggml.graph_node, "ggml_graph_node");
   look_up(ggml.reg_by_name, "ggml_backend_reg_by_name");
+  look_up(ggml.reg_dev_get, "ggml_backend_reg_dev_get");
   look_up(ggml.reg_get_proc_address, "ggml_backend_reg_get_proc_address");
   look_up(ggml.register_backend, "ggml_backend_register");
   return ggml;

@@ -63,7 +63,8 @@ bool can_multiply(ParamFormat type, Pos dim) noexcept;
 /// Shapes    x [n_tokens, dim], y [n_tokens, n_rows]; no tokens or no rows: nothing is written
 /// Requires  y overlaps neither x nor params nor another y; one call at a time for a workspace
 /// Errors    Fault::kUser: sizes that do not fit together, a product that can_multiply declines. std::bad_alloc
-/// Accuracy  off by about 6e-6 |params[r]| |x[t]| on normal data, where ggml's 8-bit activations cost 3e-4 to 7e-4. NaN or
+/// Accuracy  off by about 6e-6 |params[r]| |x[t]| on normal data, where ggml's 8-bit activations cost 3e-4 to 7e-4. NaN
+/// or
 ///           inf in a token or a row of parameters makes what they give not finite and touches nothing else
 /// Cost      2 n_tokens dim n_rows FLOP, at 64 to an instruction; decodes the parameters once for every 1,024 tokens;
 ///           scratch 2 n_tokens dim bytes for at most 1,024 tokens, and 300 KiB a worker. The bits of y do not depend

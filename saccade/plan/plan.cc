@@ -76,6 +76,7 @@ Plan Plan::from_json(std::string_view json) {
   plan.default_row_ = std::move(read.default_row);
   plan.rows_ = std::move(read.rows);
   plan.precision_ = read.precision;
+  plan.linear_ = read.linear;
   plan.built_ = std::make_shared<const Built>(plan.default_row_, plan.rows_);
   return plan;
 }
@@ -108,8 +109,8 @@ const Where& Plan::where(int layer, int head) const {
 }
 
 std::string Plan::print() const {
-  const bool plain = rows_.empty() && precision_ == Precision::kAuto;
-  return plain ? print_spec(default_row_.attn) : write_plan({default_row_, rows_, precision_});
+  const bool plain = rows_.empty() && precision_ == Precision::kAuto && linear_ == LinearLayers::kAuto;
+  return plain ? print_spec(default_row_.attn) : write_plan({default_row_, rows_, precision_, linear_});
 }
 
 bool Plan::skips_attention() const {
@@ -123,8 +124,15 @@ Plan Plan::with_precision(Precision precision) const {
   return plan;
 }
 
+Plan Plan::with_linear(LinearLayers linear) const {
+  Plan plan = *this;
+  plan.linear_ = linear;
+  return plan;
+}
+
 bool Plan::operator==(const Plan& other) const {
-  return default_row_ == other.default_row_ && rows_ == other.rows_ && precision_ == other.precision_;
+  return default_row_ == other.default_row_ && rows_ == other.rows_ && precision_ == other.precision_ &&
+         linear_ == other.linear_;
 }
 
 Plan::Plan() = default;

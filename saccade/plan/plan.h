@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "saccade/base/linear_layers.h"
 #include "saccade/base/precision.h"
 #include "saccade/base/view.h"
 #include "saccade/plan/spec.h"
@@ -15,6 +16,9 @@ namespace saccade {
 
 /// auto, f32 or i16. Errors: Fault::kUser for another word. (attend.h, check_precision: can this CPU run it?)
 Precision parse_precision(std::string_view word);
+
+/// auto or ggml. Errors: Fault::kUser for another word.
+LinearLayers parse_linear(std::string_view word);
 
 /// Which layer and head uses which mechanism: plain data. Later rows win over earlier ones, rows over the default.
 class Plan {
@@ -28,9 +32,9 @@ class Plan {
 
   /// Everything by one spec, e.g. "window(1024)+sink(4)". Errors: Fault::kUser, one line.
   static Plan from_spec(std::string_view spec);
-  /// {"default": {"attn": "dense", "precision": "auto"}, "rows": [{"layers": "2-23", "heads": "0,3-5", "attn":
-  /// "window(1024)"}]}; "2-23" has both ends in. Errors: Fault::kUser, one line; an unknown key names its nearest
-  /// neighbour.
+  /// {"default": {"attn": "dense", "precision": "auto", "linear": "auto"}, "rows": [{"layers": "2-23", "heads":
+  /// "0,3-5", "attn": "window(1024)"}]}; "2-23" has both ends in. Errors: Fault::kUser, one line; an unknown key names
+  /// its nearest neighbour.
   static Plan from_json(std::string_view json);
   /// A file that exists is read as JSON, anything else is a spec.
   static Plan load(const std::string& file_or_spec);
@@ -47,6 +51,10 @@ class Plan {
   /// In which numbers all of it runs; kAuto unless the plan says otherwise.
   Precision precision() const { return precision_; }
   Plan with_precision(Precision precision) const;
+
+  /// Who runs the linear layers beside it; kAuto unless the plan says otherwise.
+  LinearLayers linear() const { return linear_; }
+  Plan with_linear(LinearLayers linear) const;
 
   /// True when somewhere attention is skipped (`none`): the answers are worthless and the record says so.
   bool skips_attention() const;
@@ -65,6 +73,7 @@ class Plan {
   Row default_row_;
   std::vector<Row> rows_;
   Precision precision_ = Precision::kAuto;
+  LinearLayers linear_ = LinearLayers::kAuto;
   std::shared_ptr<const Built> built_;  // the Where of every row, made once
 };
 

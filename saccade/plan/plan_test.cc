@@ -262,6 +262,19 @@ TEST(PlanPrecision, IsReadKeptAndPrinted) {
   EXPECT_EQ(Plan::from_json(R"({"default": {"attn": "dense", "precision": "auto"}})").print(), "dense");
 }
 
+TEST(PlanLinear, IsReadKeptAndPrinted) {
+  EXPECT_EQ(Plan::from_spec("dense").linear(), LinearLayers::kAuto);
+  const Plan ggmls = Plan::from_json(R"({"default": {"linear": "ggml"}})");
+  EXPECT_EQ(ggmls.linear(), LinearLayers::kGgml);
+  EXPECT_EQ(ggmls, Plan::from_spec("dense").with_linear(LinearLayers::kGgml));
+  EXPECT_NE(ggmls, Plan::from_spec("dense"));
+  EXPECT_EQ(ggmls.print(), R"({"default":{"attn":"dense","linear":"ggml"},"rows":[]})");
+  EXPECT_EQ(Plan::from_json(ggmls.print()), ggmls);
+  EXPECT_EQ(Plan::from_json(R"({"default": {"linear": "auto"}})").print(), "dense");
+  EXPECT_EQ(json_error(R"({"default": {"linear": "blas"}})"),
+            "plan: default.linear: must be auto or ggml, got \"blas\"");
+}
+
 TEST(PlanPrecision, AnotherWordIsRefused) {
   EXPECT_EQ(json_error(R"({"default": {"precision": "int3"}})"),
             "plan: default.precision: must be auto, f32 or i16, got \"int3\"");

@@ -19,7 +19,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::string_view kPlanKeys[] = {"default", "rows"};
-constexpr std::string_view kDefaultKeys[] = {"attn", "precision"};
+constexpr std::string_view kDefaultKeys[] = {"attn", "precision", "linear"};
 constexpr std::string_view kRowKeys[] = {"attn", "heads", "layers"};
 constexpr Pos kMostNumber = 1'000'000;  // no model has as many layers or heads; keeps sums far from overflow
 
@@ -70,12 +70,14 @@ Spec read_attn(const Json& row, std::string_view place) {
   }
 }
 
-Precision read_precision(const Json& row) {
-  if (!row.contains("precision")) return Precision::kAuto;
-  const Json& word = row["precision"];
-  if (!word.is_string()) fail_user(fmt::format("plan: default.precision must be a string, got {}", word.type_name()));
+/// A word under this key of the default, as `parse` understands it; nothing when the key is not there.
+template <class Parse>
+auto read_word(const Json& row, const char* key, Parse parse) -> std::optional<decltype(parse(std::string_view()))> {
+  if (!row.contains(key)) return std::nullopt;
+  const Json& word = row[key];
+  if (!word.is_string()) fail_user(fmt::format("plan: default.{} must be a string, got {}", key, word.type_name()));
   try {
-    return parse_precision(word.get_ref<const std::string&>());
+    return parse(word.get_ref<const std::string&>());
   } catch (const Error& error) {
     throw Error(error.fault(), fmt::format("plan: default.{}", error.what()));
   }
@@ -147,6 +149,13 @@ Precision parse_precision(std::string_view word) {
   fail_user(fmt::format("precision: must be auto, f32 or i16, got {}", quote(word)));
 }
 
+LinearLayers parse_linear(std::string_view word) {
+  for (const LinearLayers layers : {LinearLayers::kAuto, LinearLayers::kGgml}) {
+    if (word == name_of(layers)) return layers;
+  }
+  fail_user(fmt::format("linear: must be auto or ggml, got {}", quote(word)));
+}
+
 PlanRows read_plan(std::string_view text) {
   const Json json = parse_json(text);
   PlanRows plan;
@@ -154,9 +163,11 @@ PlanRows read_plan(std::string_view text) {
   check_keys(json, "", kPlanKeys);
   if (json.contains("default")) {
     check_keys(json["default"], "default", kDefaultKeys);
-    const bool only_precision = json["default"].contains("precision") && !json["default"].contains("attn");
-    if (!only_precision) plan.default_row.attn = read_attn(json["default"], "default");
-    plan.precision = read_precision(json["default"]);
+    const Json& row = json["default"];
+    plan.precision = read_word(row, "precision", parse_precision).value_or(Precision::kAuto);
+    plan.linear = read_word(row, "linear", parse_linear).value_or(LinearLayers::kAuto);
+    const bool sets_others = row.contains("precision") || row.contains("linear");
+    if (row.contains("attn") || !sets_others) plan.default_row.attn = read_attn(row, "default");
   }
   if (!json.contains("rows")) return plan;
   const Json& rows = json["rows"];
@@ -174,6 +185,7 @@ std::string write_plan(const PlanRows& plan) {
   Json json;
   json["default"]["attn"] = print_spec(plan.default_row.attn);
   if (plan.precision != Precision::kAuto) json["default"]["precision"] = name_of(plan.precision);
+  if (plan.linear != LinearLayers::kAuto) json["default"]["linear"] = name_of(plan.linear);
   json["rows"] = Json::array();
   for (const Plan::Row& row : plan.rows) {
     Json out;

@@ -13,9 +13,11 @@ struct PlanRows {
   Plan::Row default_row;
   std::vector<Plan::Row> rows;
   Precision precision = Precision::kAuto;
+  LinearLayers linear = LinearLayers::kAuto;
 };
 
-/// Reads {"default": {"attn": SPEC, "precision": WORD}, "rows": [{"layers": "2-23", "heads": "0,3-5", "attn": SPEC}]}.
+/// Reads {"default": {"attn": SPEC, "precision": WORD, "linear": WORD}, "rows": [{"layers": "2-23", "heads": "0,3-5",
+/// "attn": SPEC}]}.
 /// Without "default", everything is dense. Errors: Fault::kUser, one line, "plan: rows[0].layers: ...".
 PlanRows read_plan(std::string_view json);
 

@@ -289,7 +289,8 @@ class Outputs(Cli):
 class Run(Cli):
     KEYS = ["model", "attn", "skips_attention", "n_prompt", "n_reused", "n_generated", "n_text", "n_text_given", "n_ctx",
             "threads", "stop", "prefill_s", "prefill_tok_per_s", "decode_s", "decode_tok_per_s", "attention_s",
-            "selection_s", "pairs_visited", "pairs_dense", "density", "share_i16", "calls", "calls_not_causal", "kv_bytes", "answer"]
+            "selection_s", "pairs_visited", "pairs_dense", "density", "share_i16", "calls", "calls_not_causal", "linear",
+            "linear_s", "linear_calls", "kv_bytes", "answer"]
 
     def test_the_record(self):
         record, _ = self.answer("-p", "who?")
@@ -310,6 +311,15 @@ class Run(Cli):
         self.assertEqual(record["share_i16"], 0)
         self.assertIn("f32", self.run_refused(2, "--session", "f32.session", "--precision", "i16"))
         self.assertIn("f16", self.run_refused(2, "--precision", "f16"))
+
+    def test_whose_linear_layers(self):
+        record, _ = self.answer("--linear", "ggml", "--session", "ggml.session")
+        self.assertEqual((record["linear"], record["linear_calls"], record["linear_s"]), ("ggml", 0, 0))
+        self.assertIn("ggml", self.run_refused(2, "--session", "ggml.session", "--linear", "auto"))
+        self.assertIn("blas", self.run_refused(2, "--linear", "blas"))
+        self.assertEqual(self.answer("--linear", "auto")[0]["linear"], "auto")
+        theirs, _ = self.answer("--attn", "ggml", "--linear", "auto")
+        self.assertEqual((theirs["linear"], theirs["linear_s"]), ("ggml", None))
 
     def test_none_is_loud(self):
         done = self.ok("run", "-m", self.model, "-f", self.text, "-n", 4, "--attn", "none")
@@ -407,7 +417,7 @@ class Sessions(Cli):
 
 
 class Compare(Cli):
-    KEYS = ["attn", "n_prompt", "prefill_s", "prefill_tok_per_s", "attention_s", "selection_s", "decode_tok_per_s",
+    KEYS = ["attn", "n_prompt", "prefill_s", "prefill_tok_per_s", "attention_s", "selection_s", "linear_s", "decode_tok_per_s",
             "density", "kv_bytes", "ppl", "kl_mean", "kl_p99", "top1_agreement"]
     SPECS = ["ggml", "ggml(fa=off)", "dense", "window(64)+sink(4)", "none"]
 

@@ -1,0 +1,78 @@
+#include "plugins/llama/linear_node.h"
+
+#include "ggml-backend-impl.h"
+
+namespace saccade::llama {
+namespace {
+
+/// From this many tokens on ours was faster for every type (docs/decisions/0008); K-quants, which ggml multiplies
+/// faster than others, need more.
+constexpr std::int64_t kFewestTokens = 32, kFewestTokensK = 64;
+
+std::optional<ParamFormat> plain_format(ggml_type type) {
+  switch (type) {
+    case GGML_TYPE_Q4_0:
+      return ParamFormat::q4_0;
+    case GGML_TYPE_Q4_1:
+      return ParamFormat::q4_1;
+    case GGML_TYPE_Q5_0:
+      return ParamFormat::q5_0;
+    case GGML_TYPE_Q5_1:
+      return ParamFormat::q5_1;
+    case GGML_TYPE_Q8_0:
+      return ParamFormat::q8_0;
+    case GGML_TYPE_Q4_K:
+      return ParamFormat::q4_k;
+    case GGML_TYPE_Q5_K:
+      return ParamFormat::q5_k;
+    case GGML_TYPE_Q6_K:
+      return ParamFormat::q6_k;
+    case GGML_TYPE_F16:
+      return ParamFormat::f16;
+    case GGML_TYPE_BF16:
+      return ParamFormat::bf16;
+    default:
+      return std::nullopt;
+  }
+}
+
+std::optional<ParamFormat> repacked_format(const ggml_tensor& weights, const Repacked& repacked) {
+  if (weights.extra == nullptr || weights.ne[1] % block_of(ParamFormat::q4_0x8).n_rows != 0) return std::nullopt;
+  if (weights.type == GGML_TYPE_Q4_0 && repacked.reads_q4_0) return ParamFormat::q4_0x8;
+  if (weights.type == GGML_TYPE_Q4_K && repacked.reads_q4_k) return ParamFormat::q4_kx8;
+  return std::nullopt;
+}
+
+bool is_matrix(const ggml_tensor& tensor) { return tensor.ne[2] == 1 && tensor.ne[3] == 1; }
+
+}  // namespace
+
+std::optional<ParamView> params_of(const ggml_tensor& weights, const Ggml& ggml, const Repacked& repacked) {
+  if (weights.op != GGML_OP_NONE || weights.view_src != nullptr || !is_matrix(weights)) return std::nullopt;
+  if (weights.buffer == nullptr || weights.buffer->usage != GGML_BACKEND_BUFFER_USAGE_WEIGHTS) return std::nullopt;
+  const bool is_repacked = repacked.type != nullptr && weights.buffer->buft == repacked.type;
+  if (!is_repacked && !ggml.buft_is_host(weights.buffer->buft)) return std::nullopt;
+  const auto format = is_repacked ? repacked_format(weights, repacked) : plain_format(weights.type);
+  if (!format || !can_multiply(*format, weights.ne[0])) return std::nullopt;
+  const ParamBlock block = block_of(*format);
+  if (weights.nb[0] * static_cast<std::size_t>(block.n_rows) != static_cast<std::size_t>(block.n_bytes)) {
+    return std::nullopt;
+  }
+  return ParamView{weights.data, *format, weights.ne[1], weights.ne[0],
+                   static_cast<std::ptrdiff_t>(weights.nb[1]) * block.n_rows};
+}
+
+bool can_run_linear(const ggml_tensor& node, const Ggml& ggml, const Repacked& repacked) {
+  const ggml_tensor *weights = node.src[0], *x = node.src[1];
+  if (node.op != GGML_OP_MUL_MAT || weights == nullptr || x == nullptr) return false;
+  if (x->type != GGML_TYPE_F32 || node.type != GGML_TYPE_F32 || !is_matrix(*x) || !is_matrix(node)) return false;
+  if (x->nb[0] != sizeof(float) || node.nb[0] != sizeof(float)) return false;
+  if (x->nb[1] % sizeof(float) != 0 || node.nb[1] % sizeof(float) != 0) return false;
+  if (node.op_params[1] != 0) return false;  // a hint that this is no plain product
+  const auto params = params_of(*weights, ggml, repacked);
+  if (!params || params->dim != x->ne[0] || params->n_rows != node.ne[0]) return false;
+  const bool is_k_quant = block_of(params->type).n_params == 256;
+  return x->ne[1] >= (is_k_quant ? kFewestTokensK : kFewestTokens);
+}
+
+}  // namespace saccade::llama

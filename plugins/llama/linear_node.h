@@ -1,0 +1,23 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "ggml.h"
+#include "plugins/llama/repacked.h"
+#include "saccade/linear/linear.h"
+
+namespace saccade::llama {
+
+/// A model's weights as parameters that we read where they lie: in host memory in ggml's plain blocks, or repacked.
+/// Nothing for what is no matrix, no weight of a model (a cache, an activation) or of a type or layout we do not read.
+std::optional<ParamView> params_of(const ggml_tensor& weights, const Ggml& ggml, const Repacked& repacked);
+
+/// May this MUL_MAT run here? Only with enough tokens that decoding the parameters pays; the rest, decode steps above
+/// all, stays with ggml and its own layouts.
+bool can_run_linear(const ggml_tensor& node, const Ggml& ggml, const Repacked& repacked);
+
+/// Floating-point operations of a MUL_MAT.
+inline std::int64_t flop_of(const ggml_tensor& node) { return 2 * node.src[0]->ne[0] * node.ne[0] * node.ne[1]; }
+
+}  // namespace saccade::llama

@@ -49,7 +49,7 @@ class Model {
 };
 
 struct ContextOptions {
-  int n_ctx = 0, n_threads = 1, n_ubatch = 512;
+  int n_ctx = 0, n_threads = 1, n_ubatch = 1024;
 };
 
 /// One sequence of tokens with its keys and values, under one attention.

@@ -11,7 +11,7 @@ struct ModelOptions {
   std::string model, text;
   std::int64_t n_ctx = 0;      ///< 0: as needed
   std::int64_t n_threads = 0;  ///< 0: all the cores this process may use
-  std::int64_t n_ubatch = 512;
+  std::int64_t n_ubatch = 1024;
   std::string precision = "auto", linear = "auto";
   bool given_ctx = false, given_threads = false, given_precision = false, given_linear = false;
   bool json = false, verbose = false;

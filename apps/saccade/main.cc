@@ -145,8 +145,7 @@ void add_shape_flags(CLI::App& command, BenchOptions& options) {
 }
 
 CLI::App* add_bench(CLI::App& app, BenchOptions& options) {
-  auto* bench =
-      app.add_subcommand("bench", "how fast one layer's attention is, beside ggml's and the machine's limits");
+  auto* bench = app.add_subcommand("bench", "how fast one layer is, beside ggml's and the machine's limits");
   auto* attend = add_bench_of(*bench, "attend", "many causal queries against many keys", options);
   add_shape_flags(*attend, options);
   attend->add_option("--q-len", options.q_len, "queries, the last of the text")
@@ -166,6 +165,17 @@ CLI::App* add_bench(CLI::App& app, BenchOptions& options) {
       ->type_name("MIB")
       ->capture_default_str()
       ->check(whole_number);
+  auto* linear = add_bench_of(*bench, "linear", "a prompt's tokens times a model's matrices", options);
+  linear
+      ->add_option("--matrix", options.matrices, "width x rows, e.g. 896x4864; default: those of 0.5B and 1.5B models")
+      ->type_name("KxM[,KxM...]")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  linear->add_option("--type", options.types, "of the matrices, e.g. q4_0,q6_K; default q4_0,q4_K")
+      ->type_name("TYPE[,TYPE...]")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  add_list(*linear, "--tokens", options.tokens, "default 512");
   auto* machine = add_bench_of(*bench, "machine", "what the machine can do at most", options);
   machine->add_option("--footprint", options.footprint_mib, "the largest that is read")
       ->type_name("MIB")
@@ -177,6 +187,7 @@ CLI::App* add_bench(CLI::App& app, BenchOptions& options) {
 void bench_command(const CLI::App& bench, const BenchOptions& options) {
   if (bench.got_subcommand("attend")) return bench_attend(options);
   if (bench.got_subcommand("decode")) return bench_decode(options);
+  if (bench.got_subcommand("linear")) return bench_linear(options);
   bench_machine(options);
 }
 
@@ -191,7 +202,7 @@ std::string joined(std::span<const std::string_view> words) {
 /// Names the nearest command; CLI11 would only say that one is required.
 void check_command(int argc, char** argv) {
   constexpr std::string_view kCommands[] = {"run", "compare", "bench", "list", "show", "plugin"};
-  constexpr std::string_view kBenches[] = {"attend", "decode", "machine"};
+  constexpr std::string_view kBenches[] = {"attend", "decode", "linear", "machine"};
   const auto check = [&](int place, std::span<const std::string_view> known, const std::string& what) {
     const std::string_view given = place < argc ? argv[place] : "";
     if (given.empty()) saccade::fail_user(what + " is needed: " + joined(known) + "; --help says more");

@@ -9,7 +9,18 @@ namespace {
 /// faster than others, need more.
 constexpr std::int64_t kFewestTokens = 32, kFewestTokensK = 64;
 
-std::optional<ParamFormat> plain_format(ggml_type type) {
+std::optional<ParamFormat> repacked_format(const ggml_tensor& weights, const Repacked& repacked) {
+  if (weights.extra == nullptr || weights.ne[1] % block_of(ParamFormat::q4_0x8).n_rows != 0) return std::nullopt;
+  if (weights.type == GGML_TYPE_Q4_0 && repacked.reads_q4_0) return ParamFormat::q4_0x8;
+  if (weights.type == GGML_TYPE_Q4_K && repacked.reads_q4_k) return ParamFormat::q4_kx8;
+  return std::nullopt;
+}
+
+bool is_matrix(const ggml_tensor& tensor) { return tensor.ne[2] == 1 && tensor.ne[3] == 1; }
+
+}  // namespace
+
+std::optional<ParamFormat> param_format_of(ggml_type type) {
   switch (type) {
     case GGML_TYPE_Q4_0:
       return ParamFormat::q4_0;
@@ -36,23 +47,12 @@ std::optional<ParamFormat> plain_format(ggml_type type) {
   }
 }
 
-std::optional<ParamFormat> repacked_format(const ggml_tensor& weights, const Repacked& repacked) {
-  if (weights.extra == nullptr || weights.ne[1] % block_of(ParamFormat::q4_0x8).n_rows != 0) return std::nullopt;
-  if (weights.type == GGML_TYPE_Q4_0 && repacked.reads_q4_0) return ParamFormat::q4_0x8;
-  if (weights.type == GGML_TYPE_Q4_K && repacked.reads_q4_k) return ParamFormat::q4_kx8;
-  return std::nullopt;
-}
-
-bool is_matrix(const ggml_tensor& tensor) { return tensor.ne[2] == 1 && tensor.ne[3] == 1; }
-
-}  // namespace
-
 std::optional<ParamView> params_of(const ggml_tensor& weights, const Ggml& ggml, const Repacked& repacked) {
   if (weights.op != GGML_OP_NONE || weights.view_src != nullptr || !is_matrix(weights)) return std::nullopt;
   if (weights.buffer == nullptr || weights.buffer->usage != GGML_BACKEND_BUFFER_USAGE_WEIGHTS) return std::nullopt;
   const bool is_repacked = repacked.type != nullptr && weights.buffer->buft == repacked.type;
   if (!is_repacked && !ggml.buft_is_host(weights.buffer->buft)) return std::nullopt;
-  const auto format = is_repacked ? repacked_format(weights, repacked) : plain_format(weights.type);
+  const auto format = is_repacked ? repacked_format(weights, repacked) : param_format_of(weights.type);
   if (!format || !can_multiply(*format, weights.ne[0])) return std::nullopt;
   const ParamBlock block = block_of(*format);
   if (weights.nb[0] * static_cast<std::size_t>(block.n_rows) != static_cast<std::size_t>(block.n_bytes)) {

@@ -9,6 +9,9 @@
 
 namespace saccade::llama {
 
+/// ggml's type as ours, where we have it.
+std::optional<ParamFormat> param_format_of(ggml_type type);
+
 /// A model's weights as parameters that we read where they lie: in host memory in ggml's plain blocks, or repacked.
 /// Nothing for what is no matrix, no weight of a model (a cache, an activation) or of a type or layout we do not read.
 std::optional<ParamView> params_of(const ggml_tensor& weights, const Ggml& ggml, const Repacked& repacked);

@@ -547,6 +547,25 @@ class Bench(Cli):
                 self.assertGreater(row[field], 0)
         self.assertIsNone(rows[4]["vs_ggml_fa_off"], "llama.cpp has no quantised values without flash attention")
 
+    def test_linear(self):
+        rows, report = self.bench("linear", "--matrix", "512x72", "--type", "q4_0,q6_K,f16", "--tokens", 40, "-t", "1,2")
+        for row in rows:
+            self.assertEqual((row["dim"], row["n_rows"], row["n_tokens"]), (512, 72, 40))
+            self.assertGreater(row["gflop_per_s"], 0)
+            self.assertGreater(row["vs_one_thread"], 0)
+            self.assertLess(row["error"], 0.05)
+        for kind in ("q4_0", "q6_K", "f16"):
+            who = [row["who"] for row in rows if row["type"] == kind and row["threads"] == 2]
+            self.assertEqual((who[0], len(set(who))), ("ggml", len(who)))
+            ours = [row for row in rows if row["type"] == kind and row["who"] == "saccade"]
+            self.assertIn(len(ours), (0, 2))  # none without AVX-512 VNNI
+            for row in ours:
+                for field in ("vs_ggml", "vs_better_ggml", "peak_gflop_per_s", "share_of_peak"):
+                    self.assertGreater(row[field], 0)
+        for wrong in (("--matrix", "512"), ("--matrix", "0x4"), ("--matrix", "4x-1"), ("--type", "f32"), ("--tokens", 0),
+                      ("--matrix", "500x8", "--type", "q4_K")):
+            self.refused(2, "bench", "linear", *wrong)
+
     def test_machine(self):
         rows, report = self.bench("machine", "--footprint", 2, "-t", "1,2")
         self.assertEqual(rows[0]["what"], "clock")
@@ -571,7 +590,7 @@ class Bench(Cli):
 
     def test_names(self):
         self.assertIn('"attend"', self.refused(2, "bench", "atend"))
-        self.assertIn("attend, decode or machine", self.refused(2, "bench"))
+        self.assertIn("attend, decode, linear or machine", self.refused(2, "bench"))
         self.assertIn('"f16"', self.refused(2, "bench", "attend", "--type", "f17"))
         self.assertIn("f23", self.refused(2, "bench", "attend", "--precision", "f23"))
         self.assertIn("got auto", self.refused(2, "bench", "attend", "--precision", "auto"))

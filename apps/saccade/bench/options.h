@@ -9,8 +9,8 @@ namespace saccade::app {
 /// What `saccade bench` takes, as typed; numbers are wide, so that "too large" is a rule and not a wrap. Lists hold one
 /// entry per value; empty means the command's own default.
 struct BenchOptions {
-  std::vector<std::int64_t> head_dims, kv_lens, threads;
-  std::vector<std::string> types, precisions, targets;
+  std::vector<std::int64_t> head_dims, kv_lens, threads, tokens;
+  std::vector<std::string> types, precisions, targets, matrices;
   std::vector<double> densities;
   std::int64_t q_len = 512, n_heads = 8, n_kv_heads = 2;
   std::int64_t repetitions = 0;  ///< 0: the command's own default
@@ -31,6 +31,7 @@ void check(const BenchOptions& options);
 /// Errors: Fault::kMachine when a result breaks its law: then nothing is reported.
 void bench_attend(const BenchOptions& options);
 void bench_decode(const BenchOptions& options);
+void bench_linear(const BenchOptions& options);
 void bench_machine(const BenchOptions& options);
 
 }  // namespace saccade::app

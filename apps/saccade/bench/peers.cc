@@ -15,6 +15,14 @@ ggml_backend_t ggml_cpu() {
   return backend;
 }
 
+void ggml_compute(ggml_cgraph* graph, int n_threads) {
+  const auto reg = ggml_backend_dev_backend_reg(ggml_backend_get_device(ggml_cpu()));
+  const auto set_n_threads = reinterpret_cast<ggml_backend_set_n_threads_t>(
+      ggml_backend_reg_get_proc_address(reg, "ggml_backend_set_n_threads"));
+  set_n_threads(ggml_cpu(), n_threads);
+  if (ggml_backend_graph_compute(ggml_cpu(), graph) != GGML_STATUS_SUCCESS) fail_machine("ggml failed");
+}
+
 void GgmlAttention::FreeAllocator::operator()(ggml_gallocr* allocator) const { ggml_gallocr_free(allocator); }
 
 GgmlAttention::GgmlAttention(const Layers& data, bool flash) {
@@ -57,13 +65,7 @@ ggml_tensor* GgmlAttention::layer(const Layers& data, std::size_t index, bool fl
   return ggml_cont_2d(context, o, shape.head_dim * shape.n_heads, shape.q_len);
 }
 
-void GgmlAttention::run(int n_threads) {
-  const auto reg = ggml_backend_dev_backend_reg(ggml_backend_get_device(ggml_cpu()));
-  const auto set_n_threads = reinterpret_cast<ggml_backend_set_n_threads_t>(
-      ggml_backend_reg_get_proc_address(reg, "ggml_backend_set_n_threads"));
-  set_n_threads(ggml_cpu(), n_threads);
-  if (ggml_backend_graph_compute(ggml_cpu(), graph_) != GGML_STATUS_SUCCESS) fail_machine("ggml's attention failed");
-}
+void GgmlAttention::run(int n_threads) { ggml_compute(graph_, n_threads); }
 
 std::span<float> GgmlAttention::o() const {
   return {static_cast<float*>(o_->data), static_cast<std::size_t>(ggml_nelements(o_))};

@@ -12,6 +12,8 @@ namespace saccade::app {
 
 /// ggml's CPU backend, started once. Errors: Fault::kMachine when there is none.
 ggml_backend_t ggml_cpu();
+/// Errors: Fault::kMachine when ggml fails.
+void ggml_compute(ggml_cgraph* graph, int n_threads);
 
 /// ggml's own attention over all layers of the data, one graph, built as llama.cpp builds it (build_attn_mha): with
 /// flash attention one node a layer; without, mul_mat, soft_max_ext, mul_mat over transposed values.

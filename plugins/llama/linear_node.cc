@@ -7,7 +7,7 @@ namespace {
 
 /// From this many tokens on ours was faster for every type (docs/decisions/0008); K-quants, which ggml multiplies
 /// faster than others, need more.
-constexpr std::int64_t kFewestTokens = 32, kFewestTokensK = 64;
+constexpr std::int64_t kFewestTokens = 32, kFewestTokensK = 96;
 
 std::optional<ParamFormat> repacked_format(const ggml_tensor& weights, const Repacked& repacked) {
   if (weights.extra == nullptr || weights.ne[1] % block_of(ParamFormat::q4_0x8).n_rows != 0) return std::nullopt;

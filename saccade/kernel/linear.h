@@ -64,7 +64,7 @@ struct TileSums {
 };
 
 /// after = before + params tokens^T. The result of a row and a token depends on nothing else.
-/// Cost      n_words vpdpwssd for each 16 rows and token: at the multipliers' limit while `params` (64 KiB at most)
+/// Cost      n_words vpdpwssd for each 16 rows and token: at the multipliers' limit while `params` (32 KiB at most)
 ///           stays close
 void multiply(const TileProduct& product, const TileSums& sums) noexcept;
 

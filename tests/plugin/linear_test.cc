@@ -28,7 +28,7 @@ class Products {
  public:
   struct Shape {
     ggml_type type = GGML_TYPE_Q4_0;
-    Pos dim = 512, n_rows = 72, n_tokens = 70;
+    Pos dim = 512, n_rows = 72, n_tokens = 100;
     int n_matrices = 1;
     ggml_backend_buffer_type_t buffer_type = ggml_backend_cpu_buffer_type();
     ggml_backend_buffer_usage usage = GGML_BACKEND_BUFFER_USAGE_WEIGHTS;
@@ -122,8 +122,8 @@ TEST_F(PluginLinear, ClaimsAPromptsProductsAndNothingElse) {
   EXPECT_FALSE(claims({.type = GGML_TYPE_Q3_K}));
   EXPECT_FALSE(claims({.n_tokens = 31}));
   EXPECT_TRUE(claims({.n_tokens = 32}));
-  EXPECT_FALSE(claims({.type = GGML_TYPE_Q6_K, .n_tokens = 63}));
-  EXPECT_TRUE(claims({.type = GGML_TYPE_Q6_K, .n_tokens = 64}));
+  EXPECT_FALSE(claims({.type = GGML_TYPE_Q6_K, .n_tokens = 95}));
+  EXPECT_TRUE(claims({.type = GGML_TYPE_Q6_K, .n_tokens = 96}));
 }
 
 TEST_F(PluginLinear, DeclinesWhatIsNoPlainMatrix) {
@@ -131,7 +131,7 @@ TEST_F(PluginLinear, DeclinesWhatIsNoPlainMatrix) {
   ggml_context* context = ggml_init({ggml_tensor_overhead() * 8, nullptr, true});
   ggml_tensor* part = ggml_view_2d(context, products.matrix(), 512, 40, products.matrix()->nb[1], 0);
   ggml_tensor* heads =
-      ggml_view_3d(context, products.x(), 512, 35, 2, products.x()->nb[1], products.x()->nb[1] * 35, 0);
+      ggml_view_3d(context, products.x(), 512, 50, 2, products.x()->nb[1], products.x()->nb[1] * 50, 0);
   EXPECT_FALSE(ggml_backend_supports_op(ours(), ggml_mul_mat(context, part, products.x())));  // a view, as of a cache
   EXPECT_FALSE(ggml_backend_supports_op(ours(), ggml_mul_mat(context, products.matrix(), heads)));
   ggml_free(context);
@@ -158,7 +158,7 @@ TEST_F(PluginLinear, ErrsLessThanGgml) {
     ggml_get_type_traits(type)->to_float(products.matrix()->data, params.data(), 512 * 72);
     const auto* x = static_cast<const float*>(products.x()->data);
     double our_error = 0, ggmls_error = 0;
-    for (Pos t = 0; t < 70; ++t) {
+    for (Pos t = 0; t < 100; ++t) {
       for (Pos r = 0; r < 72; ++r) {
         double exact = 0;
         for (Pos d = 0; d < 512; ++d)
@@ -177,10 +177,10 @@ TEST_F(PluginLinear, MatricesOfTheSameTokensRunTogetherAndAreCounted) {
   const Products two({.n_matrices = 2}), one({});
   llama::reset_record();
   const std::vector<float> both = two.run(ours()), first = one.run(ours());
-  EXPECT_EQ(std::vector<float>(both.begin(), both.begin() + 70 * 72), first);
+  EXPECT_EQ(std::vector<float>(both.begin(), both.begin() + 100 * 72), first);
   const llama::Record record = llama::record();
   EXPECT_EQ(record.linear_calls, 3);
-  EXPECT_EQ(record.linear_flop, 3 * 2 * 512 * 72 * 70);
+  EXPECT_EQ(record.linear_flop, 3 * 2 * 512 * 72 * 100);
   EXPECT_GT(record.linear_ns, 0);
   EXPECT_EQ(record.calls, 0);
 }
@@ -188,17 +188,17 @@ TEST_F(PluginLinear, MatricesOfTheSameTokensRunTogetherAndAreCounted) {
 /// As llama.cpp does it: the scheduler gives prompts to us and decode steps to the CPU backend, and copies nothing.
 TEST_F(PluginLinear, TheSchedulerCopiesNothing) {
   for (const ggml_backend_buffer_type_t where : {ggml_backend_cpu_buffer_type(), repack_buffer_type()}) {
-    for (const Pos n_tokens : {70, 1}) {
+    for (const Pos n_tokens : {100, 1}) {
       const Products products({.n_tokens = n_tokens, .n_matrices = 2, .buffer_type = where});
       ggml_backend_t backends[] = {ours(), cpu_backend(2)};
       ggml_backend_buffer_type_t types[] = {ggml_backend_cpu_buffer_type(), ggml_backend_cpu_buffer_type()};
       ggml_backend_sched_t sched = ggml_backend_sched_new(backends, types, 2, 64, false, false);
       llama::reset_record();
       ASSERT_EQ(ggml_backend_sched_graph_compute(sched, products.graph()), GGML_STATUS_SUCCESS);
-      EXPECT_EQ(llama::record().linear_calls, n_tokens == 70 ? 2 : 0);
+      EXPECT_EQ(llama::record().linear_calls, n_tokens == 100 ? 2 : 0);
       EXPECT_EQ(ggml_backend_sched_get_n_splits(sched), 1);
       EXPECT_EQ(ggml_backend_sched_get_n_copies(sched), 1);
-      EXPECT_EQ(products.results(), products.run(backends[n_tokens == 70 ? 0 : 1]));
+      EXPECT_EQ(products.results(), products.run(backends[n_tokens == 100 ? 0 : 1]));
       ggml_backend_sched_free(sched);
     }
   }

@@ -36,15 +36,16 @@ class Module : public ::testing::Test {
   ggml_backend_reg_t reg_ = nullptr;
 };
 
-/// Attention over 64 slots for one query that sees them all, scheduled as llama.cpp does. Keys are equal and the value
-/// of slot j is j, so that o is the mean of the slots that were looked at. Returns it, and the device that computed it.
+/// Causal attention of 32 queries, as many as show a new context's width, over 64 slots, scheduled as llama.cpp does.
+/// Keys are equal and the value of slot j is j, so that o is the mean of the slots that were looked at. Returns that of
+/// the last query, which sees them all, and the device that computed it.
 std::pair<float, std::string> scheduled_attention() {
   ggml_context* context = ggml_init({ggml_tensor_overhead() * 16 + ggml_graph_overhead(), nullptr, true});
-  constexpr int kDim = 64, kKeys = 64;
-  ggml_tensor* q = ggml_new_tensor_3d(context, GGML_TYPE_F32, kDim, 2, 1);
+  constexpr int kDim = 64, kKeys = 64, kQueries = 32;
+  ggml_tensor* q = ggml_new_tensor_3d(context, GGML_TYPE_F32, kDim, kQueries, 1);
   ggml_tensor* k = ggml_new_tensor_3d(context, GGML_TYPE_F16, kDim, kKeys, 1);
   ggml_tensor* v = ggml_new_tensor_3d(context, GGML_TYPE_F16, kDim, kKeys, 1);
-  ggml_tensor* mask = ggml_new_tensor_2d(context, GGML_TYPE_F16, kKeys, 2);
+  ggml_tensor* mask = ggml_new_tensor_2d(context, GGML_TYPE_F16, kKeys, kQueries);
   for (ggml_tensor* input : {q, k, v, mask}) ggml_set_input(input);
   ggml_tensor* o = ggml_flash_attn_ext(context, q, k, v, mask, 0.125F, 0.0F, 0.0F);
   ggml_set_output(o);
@@ -60,16 +61,18 @@ std::pair<float, std::string> scheduled_attention() {
   ggml_backend_sched_alloc_graph(sched, graph);
   ggml_backend_tensor_memset(q, 0, 0, ggml_nbytes(q));
   ggml_backend_tensor_memset(k, 0, 0, ggml_nbytes(k));
-  std::vector<ggml_fp16_t> values(kDim * kKeys), hidden(2 * kKeys, ggml_fp32_to_fp16(0.0F));
+  std::vector<ggml_fp16_t> values(kDim * kKeys), hidden(kQueries * kKeys, ggml_fp32_to_fp16(0.0F));
   for (int j = 0; j < kKeys; ++j)
     std::fill_n(values.begin() + j * kDim, kDim, ggml_fp32_to_fp16(static_cast<float>(j)));
-  hidden[kKeys - 1] = ggml_fp32_to_fp16(-INFINITY);  // the first of two queries does not see the last slot
+  for (int i = 0; i < kQueries; ++i) {
+    for (int j = kKeys - kQueries + i + 1; j < kKeys; ++j) hidden[i * kKeys + j] = ggml_fp32_to_fp16(-INFINITY);
+  }
   ggml_backend_tensor_set(v, values.data(), 0, ggml_nbytes(v));
   ggml_backend_tensor_set(mask, hidden.data(), 0, ggml_nbytes(mask));
   const std::string device = ggml_backend_name(ggml_backend_sched_get_tensor_backend(sched, o));
   EXPECT_EQ(ggml_backend_sched_graph_compute(sched, graph), GGML_STATUS_SUCCESS);
   float mean = NAN;
-  ggml_backend_tensor_get(o, &mean, kDim * sizeof(float), sizeof mean);  // the second query
+  ggml_backend_tensor_get(o, &mean, (kQueries - 1) * kDim * sizeof(float), sizeof mean);
   ggml_backend_sched_free(sched);
   for (ggml_backend_t backend : backends) ggml_backend_free(backend);
   ggml_free(context);

@@ -117,6 +117,24 @@ TEST_F(Linear, VeryLargeAndVerySmallTokens) {
   }
 }
 
+/// Tokens that lie along a row give the largest sums there are: 46,000 squared, short of 2^31.
+TEST_F(Linear, ParallelVectorsDoNotOverflow) {
+  for (const bool spikes : {false, true}) {
+    const LinearCase c{
+        .seed = 11, .type = ParamFormat::bf16, .n_tokens = 12, .n_rows = 20, .dim = 700, .spikes = spikes};
+    LinearProblem problem(c);
+    for (Pos t = 0; t < c.n_tokens; ++t) {
+      std::vector<float> token(problem.inputs().row(t), problem.inputs().row(t) + c.dim);
+      for (float& x : token) x *= t % 2 == 0 ? 3.0F : -5.0F;
+      problem.set_token(t, token);
+    }
+    const std::vector<float> y = problem.run();
+    for (Pos t = 0; t < c.n_tokens; ++t) {
+      EXPECT_TRUE(judge(problem.expect(t), token_of(y, t, c.n_rows), nullptr, c.seed)) << t << ", spikes " << spikes;
+    }
+  }
+}
+
 TEST_F(Linear, SeveralMatricesAreEachOnItsOwn) {
   const LinearCase c{.seed = 7, .type = ParamFormat::q4_0, .n_tokens = 200, .n_rows = 130, .dim = 288, .team = 2};
   LinearCase d = c;

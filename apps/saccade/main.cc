@@ -45,7 +45,7 @@ void add_model_flags(CLI::App& command, ModelOptions& options) {
       ->capture_default_str()
       ->type_name("TOKENS")
       ->check(whole_number);
-  command.add_option("--precision", options.precision, "auto, f32 or i16 (saccade's own attention)")
+  command.add_option("--precision", options.precision, "auto, f32, i16 or bf16 (saccade's own attention)")
       ->capture_default_str()
       ->type_name("WORD");
   command

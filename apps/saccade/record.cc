@@ -2,17 +2,24 @@
 
 #include <fmt/format.h>
 
+#include "saccade/kernel/matrix_unit.h"
+
 namespace saccade::app {
+namespace {
+
+double share_of_visited(const llama::Record& record, std::int64_t pairs) {
+  return record.pairs_visited <= 0 ? 0 : static_cast<double>(pairs) / static_cast<double>(record.pairs_visited);
+}
+
+}  // namespace
 
 std::optional<double> density(const llama::Record& record) {
   if (record.pairs_dense <= 0) return std::nullopt;
   return static_cast<double>(record.pairs_visited) / static_cast<double>(record.pairs_dense);
 }
 
-double share_i16(const llama::Record& record) {
-  if (record.pairs_visited <= 0) return 0;
-  return static_cast<double>(record.pairs_i16) / static_cast<double>(record.pairs_visited);
-}
+double share_i16(const llama::Record& record) { return share_of_visited(record, record.pairs_i16); }
+double share_bf16(const llama::Record& record) { return share_of_visited(record, record.pairs_bf16); }
 
 double per_second(std::int64_t n, double seconds) { return seconds > 0 ? static_cast<double>(n) / seconds : 0; }
 
@@ -51,6 +58,7 @@ nlohmann::ordered_json to_json(const RunRecord& record) {
           {"pairs_dense", if_ours(record.attended.pairs_dense)},
           {"density", ours && share ? nlohmann::ordered_json(*share) : nlohmann::ordered_json(nullptr)},
           {"share_i16", if_ours(share_i16(record.attended))},
+          {"share_bf16", if_ours(share_bf16(record.attended))},
           {"calls", if_ours(record.attended.calls)},
           {"calls_not_causal", if_ours(record.attended.calls_not_causal)},
           {"linear", ours ? std::string(name_of(record.attention.plan->linear())) : "ggml"},
@@ -86,8 +94,9 @@ std::string to_text(const RunRecord& record) {
     const auto share = density(record.attended);
     line("pairs", fmt::format("{} of {} dense: density {}", record.attended.pairs_visited, record.attended.pairs_dense,
                               share ? fmt::format("{:.4f}", *share) : "unknown"));
-    line("precision", fmt::format("{}: i16 for {:.1f} % of the pairs, f32 for the others",
-                                  name_of(record.attention.plan->precision()), 100 * share_i16(record.attended)));
+    line("precision", fmt::format("{}: bf16 for {:.1f} % of the pairs, i16 for {:.1f} %, f32 for the others ({})",
+                                  name_of(record.attention.plan->precision()), 100 * share_bf16(record.attended),
+                                  100 * share_i16(record.attended), kernel::matrix_unit_status()));
     if (record.attended.calls_not_causal > 0)
       line("ran dense", fmt::format("{} of {} calls, because their mask was not one causal run",
                                     record.attended.calls_not_causal, record.attended.calls));

@@ -24,8 +24,9 @@ struct RunRecord {
 
 /// Null when nothing was counted.
 std::optional<double> density(const llama::Record& record);
-/// The share of visited pairs that ran in 16-bit fixed point; the others ran in f32.
+/// The shares of visited pairs that ran in 16-bit fixed point and in bf16; the others ran in f32.
 double share_i16(const llama::Record& record);
+double share_bf16(const llama::Record& record);
 /// 0 when no time was taken.
 double per_second(std::int64_t n, double seconds);
 

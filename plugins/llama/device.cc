@@ -15,6 +15,7 @@
 #include "plugins/llama/runner.h"
 #include "plugins/llama/support.h"
 #include "plugins/llama/team.h"
+#include "saccade/kernel/matrix_unit.h"
 
 namespace saccade::llama {
 namespace {
@@ -56,6 +57,7 @@ void log(ggml_log_level level, const char* format, Args... args) {
 void add(Record& sum, const Record& more) {
   sum.pairs_visited += more.pairs_visited;
   sum.pairs_i16 += more.pairs_i16;
+  sum.pairs_bf16 += more.pairs_bf16;
   sum.pairs_dense += more.pairs_dense;
   sum.calls += more.calls;
   sum.calls_not_causal += more.calls_not_causal;
@@ -145,10 +147,12 @@ void backend_free(ggml_backend_t backend) {
       return of > 0 ? static_cast<double>(part) / static_cast<double>(of) : of_nothing;
     };
     log(GGML_LOG_LEVEL_INFO,
-        "saccade: %lld attention nodes ran here (%lld not one causal run) in %.3f s, density %.4f, %.1f %% of it i16\n",
+        "saccade: %lld attention nodes ran here (%lld not one causal run) in %.3f s, density %.4f, %.1f %% of it bf16, "
+        "%.1f %% i16 (%s)\n",
         static_cast<long long>(done.calls), static_cast<long long>(done.calls_not_causal),
         static_cast<double>(done.attention_ns) * 1e-9, share(done.pairs_visited, done.pairs_dense, 1.0),
-        100 * share(done.pairs_i16, done.pairs_visited, 0.0));
+        100 * share(done.pairs_bf16, done.pairs_visited, 0.0), 100 * share(done.pairs_i16, done.pairs_visited, 0.0),
+        kernel::matrix_unit_status().c_str());
   }
   if (done.linear_calls > 0) {
     const double seconds = static_cast<double>(done.linear_ns) * 1e-9;

@@ -137,6 +137,7 @@ void Runner::run_part(const Part& part, const Plan& plan, Team& team, Record& re
   const AttendCost cost = attend(call, team, workspace_);
   record.pairs_visited += cost.pairs_visited;
   record.pairs_i16 += cost.pairs_i16;
+  record.pairs_bf16 += cost.pairs_bf16;
 }
 
 }  // namespace saccade::llama

@@ -1,15 +1,16 @@
 #include "saccade/attend/attend.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <limits>
 #include <new>
+#include <numeric>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "saccade/attend/centre.h"
 #include "saccade/attend/edge.h"
 #include "saccade/attend/few.h"
 #include "saccade/attend/packed.h"
@@ -18,6 +19,7 @@
 #include "saccade/attend/tiles.h"
 #include "saccade/attend/workspace.h"
 #include "saccade/base/error.h"
+#include "saccade/kernel/matrix_unit.h"
 #include "saccade/kernel/visit.h"
 
 namespace saccade {
@@ -26,13 +28,13 @@ namespace {
 
 /// What one worker needs beside the call.
 struct Room {
-  Room(Layout layout, const AttendCall& call, const Schedule& schedule, Packed* packed)
+  Room(Layout layout, const AttendCall& call, const Schedule& schedule, Packed* packed, const Centres* centres)
       : edge(layout, call, schedule.block_q) {
     if (schedule.most_rows() <= kernel::kFewRows) {
       float* scratch = Few::take_scratch(layout);
       for (Pos i = 0; i < schedule.together; ++i) few.emplace_back(layout, call, scratch);
     } else {
-      tiles.emplace_back(layout, call, schedule.most_rows(), packed);
+      tiles.emplace_back(layout, call, schedule.most_rows(), packed, centres);
     }
     bytes = layout.used();
   }
@@ -70,20 +72,22 @@ class Walk {
 
   const Seen& seen() const { return seen_; }
   const RowMap& rows() const { return rows_; }
-  AttendCost cost() const {
-    return {.pairs_visited = pairs_ * rows_.n_heads(), .pairs_i16 = pairs_i16_ * rows_.n_heads()};
-  }
+  const AttendCost& cost() const { return cost_; }
 
  private:
   void see(Range keys, bool full, Edge& edge) {
     if (full) {
-      const bool fixed = seen_.see_all(call_, keys);
-      pairs_ += rows_.q_rows.size() * keys.size();
-      pairs_i16_ += fixed ? rows_.q_rows.size() * keys.size() : 0;
+      count(rows_.q_rows.size() * keys.size(), seen_.see_all(call_, keys));
     } else if (const Pos visible = edge.ask(call_, *rows_.set->where, rows_.q_rows, keys)) {
-      seen_.see_edge(call_, edge);
-      pairs_ += visible;
+      count(visible, seen_.see_edge(call_, edge));
     }
+  }
+
+  void count(Pos pairs, Precision precision) {
+    pairs *= rows_.n_heads();
+    cost_.pairs_visited += pairs;
+    if (precision == Precision::kI16) cost_.pairs_i16 += pairs;
+    if (precision == Precision::kBf16) cost_.pairs_bf16 += pairs;
   }
 
   const AttendCall& call_;
@@ -92,7 +96,7 @@ class Walk {
   Seen& seen_;
   std::size_t index_ = 0;  // the visit at hand
   Pos at_ = 0;             // the next key of it
-  Pos pairs_ = 0, pairs_i16_ = 0;
+  AttendCost cost_;
 };
 
 /// One item: a block of queries, a split of the keys, and a set of heads, or, when rows are few, all sets in step: KV
@@ -107,7 +111,10 @@ class Item {
   }
 
   AttendCost walk(Room& room, const Partials* partials) const {
-    return room.few.empty() ? walk(room.tiles, room.edge, partials) : walk(room.few, room.edge, partials);
+    if (!room.few.empty()) return walk(room.few, room.edge, partials);
+    std::optional<kernel::MatrixSession> session;
+    if (runs_in(call_) == Precision::kBf16) session.emplace();
+    return walk(room.tiles, room.edge, partials);
   }
 
  private:
@@ -130,8 +137,7 @@ class Item {
     AttendCost cost;
     for (const Walk<Seen>& walk : walks) {
       for (Pos row = 0; row < walk.rows().size(); ++row) write(walk.seen(), walk.rows(), row, partials);
-      cost.pairs_visited += walk.cost().pairs_visited;
-      cost.pairs_i16 += walk.cost().pairs_i16;
+      cost += walk.cost();
     }
     return cost;
   }
@@ -231,6 +237,9 @@ void check_precision(Precision precision) {
   if (precision == Precision::kI16 && !kernel::has_fixed()) {
     fail_machine("precision i16 needs a CPU with AVX-512 VNNI (target AVX3)");
   }
+  if (precision == Precision::kBf16 && !kernel::has_bf16()) {
+    fail_machine("precision bf16 needs a CPU with AMX, or with AVX-512 (target AVX3) to emulate it");
+  }
 }
 
 bool can_attend(DType q, DType k, DType v, Pos head_dim, Pos head_dim_v) {
@@ -252,7 +261,10 @@ AttendCost attend(const AttendCall& call, Team& team, Workspace& workspace) {
   const Schedule schedule = make_schedule(call, team.size());
   if (schedule.n_items() == 0) return {};
   std::optional<Packed> packed;
-  const auto room_at = [&](std::byte* base) { return Room(Layout(base), call, schedule, packed ? &*packed : nullptr); };
+  std::optional<Centres> centres;
+  const auto room_at = [&](std::byte* base) {
+    return Room(Layout(base), call, schedule, packed ? &*packed : nullptr, centres ? &*centres : nullptr);
+  };
   const auto partials_at = [&](Layout& layout) { return Partials(layout, call, schedule.n_splits); };
 
   std::optional<Partials> partials;
@@ -267,6 +279,14 @@ AttendCost attend(const AttendCall& call, Team& team, Workspace& workspace) {
       Layout layout(memory.packed.data());
       packed.emplace(layout, call);
       packed->clear();
+    }
+    if (Centres::wanted(call, schedule)) {
+      Layout measure;
+      centres.emplace(measure, call);
+      memory.centres.reserve(measure.used());
+      Layout layout(memory.centres.data());
+      centres.emplace(layout, call);
+      centres->find(call, schedule);
     }
     const std::size_t bytes = room_at(nullptr).bytes;
     for (int worker = 0; worker < team.size(); ++worker) {
@@ -285,15 +305,14 @@ AttendCost attend(const AttendCall& call, Team& team, Workspace& workspace) {
     fail_machine("attend: not enough memory for its scratch rooms");
   }
 
-  std::atomic<std::int64_t> pairs{0}, pairs_i16{0};
+  std::vector<AttendCost> costs(rooms.size());  // one a worker
   parallel_for(team, schedule.n_items(), [&](Pos index, int worker) {
-    const Item item(call, schedule, index);
-    const AttendCost cost = item.walk(rooms[static_cast<std::size_t>(worker)], partials ? &*partials : nullptr);
-    pairs += cost.pairs_visited;
-    pairs_i16 += cost.pairs_i16;
+    const auto w = static_cast<std::size_t>(worker);
+    costs[w] += Item(call, schedule, index).walk(rooms[w], partials ? &*partials : nullptr);
   });
   if (partials) partials->merge_all(call, team);
-  return {.pairs_visited = pairs, .pairs_i16 = pairs_i16};
+  return std::accumulate(costs.begin(), costs.end(), AttendCost{},
+                         [](AttendCost a, const AttendCost& b) { return a += b; });
 }
 
 }  // namespace saccade

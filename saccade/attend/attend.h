@@ -41,7 +41,15 @@ struct AttendCall {
 /// What a call did: pairs of one query and one key that were visible under `where`, summed over query heads.
 struct AttendCost {
   std::int64_t pairs_visited = 0;
-  std::int64_t pairs_i16 = 0;  ///< of those, pairs that ran in 16-bit fixed point
+  std::int64_t pairs_i16 = 0;   ///< of those, pairs that ran in 16-bit fixed point
+  std::int64_t pairs_bf16 = 0;  ///< and pairs that ran in bf16; the others ran in f32
+
+  AttendCost& operator+=(const AttendCost& more) {
+    pairs_visited += more.pairs_visited;
+    pairs_i16 += more.pairs_i16;
+    pairs_bf16 += more.pairs_bf16;
+    return *this;
+  }
 };
 
 /// Scratch memory that a call needs and the next one can use again; one per caller, not shared between threads.
@@ -78,10 +86,11 @@ bool can_attend(DType q, DType k, DType v, Pos head_dim, Pos head_dim_v);
 /// Errors    Fault::kUser with one line when a requirement does not hold; Fault::kMachine when memory runs out.
 ///           NaN and inf stay in the rows that look at them.
 /// Accuracy  per row at most 2x the error of plain loops in the same precision, plus 4 eps max|v|: eps(f32) = 2^-23,
-///           eps(i16) = 2^-12 (kernel/fixed.h says what is rounded)
+///           eps(i16) = 2^-12 (kernel/fixed.h says what is rounded), eps(bf16) = 2^-8 (kernel/bf16.h). In bf16 keys are
+///           rounded less their centre (attend/centre.h): a key that a row does not see may move how others round
 /// Cost      2 (head_dim + head_dim_v) FLOP a visited pair; memory O(workers x (block of queries) x head_dim), never
 /// q_len x kv_len;
-///           in i16 also the keys and values in 16 bits, at most 64 MiB.
+///           in i16 and bf16 also the keys and values in 16 bits, at most 64 MiB.
 ///           Same inputs, team size and CPU target give the same bits.
 /// Source    FlashAttention-2, arXiv:2307.08691; split over keys: Flash-Decoding (Dao et al. 2023); ALiBi,
 ///           arXiv:2108.12409

@@ -69,7 +69,7 @@ void Few::see(const AttendCall& call, Range keys, const kernel::FewMask& mask) {
   kernel::visit_few(rows, block, mask, {.scale = std::abs(call.scale), .softcap = call.softcap}, scratch_);
 }
 
-void Few::see_edge(const AttendCall& call, const Edge& edge) {
+Precision Few::see_edge(const AttendCall& call, const Edge& edge) {
   for (Pos r = 0; r < rows_.size(); ++r) {
     const Pos query = rows_.query(r);
     std::copy_n(edge.words(query), Edge::kWords, visible_ + r * Edge::kWords);
@@ -80,6 +80,7 @@ void Few::see_edge(const AttendCall& call, const Edge& edge) {
                    [slope](float value) { return slope * value; });
   }
   see(call, edge.keys(), {.visible = visible_, .bias = bias_});
+  return Precision::kF32;
 }
 
 float Few::finish(Pos row, float* o) const {

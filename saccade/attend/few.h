@@ -15,11 +15,11 @@ class Few {
   static float* take_scratch(Layout& layout);
 
   void start(const AttendCall& call, const RowMap& rows);
-  bool see_all(const AttendCall& call, Range keys) {
+  Precision see_all(const AttendCall& call, Range keys) {
     see(call, keys, {});
-    return false;
+    return Precision::kF32;
   }
-  void see_edge(const AttendCall& call, const Edge& edge);
+  Precision see_edge(const AttendCall& call, const Edge& edge);
   float finish(Pos row, float* o) const;
 
  private:

@@ -1,8 +1,7 @@
 #include "saccade/attend/packed.h"
 
+#include <cmath>
 #include <new>
-
-#include "saccade/attend/tiles.h"
 
 namespace saccade::detail {
 namespace {
@@ -11,33 +10,84 @@ constexpr Pos kKeys = kernel::kBlockKeys;
 
 }  // namespace
 
-FixedRoom::FixedRoom(Layout& layout, Pos k_dim, Pos values_dim, Pos n_blocks)
-    : k(layout.take<std::int16_t>(n_blocks * kKeys * k_dim)),
-      k_scale(layout.take<float>(n_blocks * kKeys)),
-      v(layout.take<std::int32_t>(n_blocks * kKeys / 2 * values_dim)),
-      v_scale(layout.take<float>(n_blocks * values_dim)),
-      head_dim(k_dim),
-      v_dim(values_dim) {}
+Precision runs_in(const AttendCall& call) {
+  const bool fixed_can = kernel::has_fixed() && call.softcap == 0 && !call.bias.data && call.scale != 0;
+  switch (call.precision) {
+    case Precision::kF32:
+      return Precision::kF32;
+    case Precision::kI16:
+      return fixed_can ? Precision::kI16 : Precision::kF32;
+    case Precision::kBf16:
+      return Precision::kBf16;
+    case Precision::kAuto:
+      if (call.k.dtype == DType::f32 || call.v.dtype == DType::f32) return Precision::kF32;
+      if (kernel::has_bf16_tiles()) return Precision::kBf16;
+      return fixed_can ? Precision::kI16 : Precision::kF32;
+  }
+  return Precision::kF32;
+}
 
-FixedRoom FixedRoom::at(Pos block) const {
-  FixedRoom room = *this;
-  room.k += block * kKeys * head_dim;
-  room.k_scale += block * kKeys;
-  room.v += block * kKeys / 2 * v_dim;
-  room.v_scale += block * v_dim;
+PackedRoom::PackedRoom(Layout& layout, Precision precision, Pos head_dim, Pos v_dim, Pos n_blocks)
+    : precision_(precision), head_dim_(static_cast<int>(head_dim)), v_dim_(static_cast<int>(v_dim)) {
+  const bool bf16 = precision == Precision::kBf16;
+  k_words_ = bf16 ? kernel::bf16_k_words(head_dim_) : kKeys * head_dim / 2;
+  v_words_ = bf16 ? kernel::bf16_v_words(v_dim_) : kKeys * v_dim / 2;
+  k_ = layout.take<std::uint32_t>(n_blocks * k_words_);
+  v_ = layout.take<std::uint32_t>(n_blocks * v_words_);
+  if (bf16) return;
+  k_scale_ = layout.take<float>(n_blocks * kKeys);
+  v_scale_ = layout.take<float>(n_blocks * v_dim);
+}
+
+PackedRoom PackedRoom::at(Pos block) const {
+  PackedRoom room = *this;
+  room.k_ += block * k_words_;
+  room.v_ += block * v_words_;
+  if (precision_ == Precision::kBf16) return room;
+  room.k_scale_ += block * kKeys;
+  room.v_scale_ += block * v_dim_;
   return room;
+}
+
+bool PackedRoom::fill(const kernel::KeyBlock& block) const {
+  if (!block.v_finite) return false;
+  if (precision_ == Precision::kBf16) {
+    return kernel::round_keys(block.k, block.n_keys, head_dim_, k_) &&
+           kernel::round_values(block.v, block.n_keys, v_dim_, v_);
+  }
+  auto* k = reinterpret_cast<std::int16_t*>(k_);
+  for (int key = 0; key < block.n_keys; ++key) {
+    k_scale_[key] = kernel::fix_row(block.k + key * head_dim_, head_dim_, k + key * head_dim_);
+    if (std::isnan(k_scale_[key])) return false;
+  }
+  kernel::fix_panels(block.v, block.n_keys, v_dim_, reinterpret_cast<std::int32_t*>(v_), v_scale_);
+  return true;
+}
+
+kernel::FixedBlock PackedRoom::fixed_block(Pos n_keys) const {
+  return {.k = reinterpret_cast<const std::int16_t*>(k_),
+          .k_scale = k_scale_,
+          .v = reinterpret_cast<const std::int32_t*>(v_),
+          .v_scale = v_scale_,
+          .n_keys = static_cast<int>(n_keys),
+          .head_dim = head_dim_,
+          .v_dim = v_dim_};
+}
+
+kernel::Bf16Block PackedRoom::bf16_block(Pos n_keys) const {
+  return {.k = k_, .v = v_, .n_keys = static_cast<int>(n_keys), .head_dim = head_dim_, .v_dim = v_dim_};
 }
 
 bool Packed::worth_it(const AttendCall& call, Pos n_query_blocks) {
   const Pos bytes = call.k.len * call.k.n_heads * (call.k.dim + call.v.dim) * 2;
-  return n_query_blocks > 1 && runs_fixed(call) && bytes <= kMostBytes;
+  return n_query_blocks > 1 && runs_in(call) != Precision::kF32 && bytes <= kMostBytes;
 }
 
 Packed::Packed(Layout& layout, const AttendCall& call)
     : n_blocks_(call.k.len / kKeys),
       n_kv_heads_(call.k.n_heads),
       states_(layout.take<std::atomic<std::uint8_t>>(n_kv_heads_ * n_blocks_)),
-      rooms_(layout, call.k.dim, call.v.dim, n_kv_heads_ * n_blocks_) {}
+      rooms_(layout, runs_in(call), call.k.dim, call.v.dim, n_kv_heads_ * n_blocks_) {}
 
 void Packed::clear() {
   for (Pos i = 0; i < n_kv_heads_ * n_blocks_; ++i) new (states_ + i) std::atomic<std::uint8_t>(kEmpty);

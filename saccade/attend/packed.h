@@ -5,35 +5,38 @@
 
 #include "saccade/attend/attend.h"
 #include "saccade/attend/workspace.h"
+#include "saccade/kernel/bf16.h"
 #include "saccade/kernel/fixed.h"
 
 namespace saccade::detail {
 
-/// Room for one block of keys in 16-bit fixed point.
-struct FixedRoom {
-  std::int16_t* k = nullptr;
-  float* k_scale = nullptr;
-  std::int32_t* v = nullptr;
-  float* v_scale = nullptr;
+/// In which numbers the tiles of this call run, where they can: kF32, kI16 or kBf16. (Precision::kAuto decides here.)
+Precision runs_in(const AttendCall& call);
 
-  Pos head_dim = 0, v_dim = 0;
+/// Room for one block of keys and values, rounded for i16 or bf16.
+class PackedRoom {
+ public:
+  PackedRoom() = default;
+  PackedRoom(Layout& layout, Precision precision, Pos head_dim, Pos v_dim, Pos n_blocks = 1);
 
-  FixedRoom() = default;
-  FixedRoom(Layout& layout, Pos k_dim, Pos values_dim, Pos n_blocks = 1);
-  FixedRoom at(Pos block) const;
-  kernel::FixedBlock block(int n_keys) const {
-    return {.k = k,
-            .k_scale = k_scale,
-            .v = v,
-            .v_scale = v_scale,
-            .n_keys = n_keys,
-            .head_dim = static_cast<int>(head_dim),
-            .v_dim = static_cast<int>(v_dim)};
-  }
+  /// The room of one of n_blocks.
+  PackedRoom at(Pos block) const;
+  /// Rounds the block into the room; false where a key or value is NaN or inf.
+  bool fill(const kernel::KeyBlock& block) const;
+
+  kernel::FixedBlock fixed_block(Pos n_keys) const;
+  kernel::Bf16Block bf16_block(Pos n_keys) const;
+
+ private:
+  Precision precision_ = Precision::kF32;
+  int head_dim_ = 0, v_dim_ = 0;
+  Pos k_words_ = 0, v_words_ = 0;                  // of one block
+  std::uint32_t *k_ = nullptr, *v_ = nullptr;      // words of two numbers, as the kernel wants them
+  float *k_scale_ = nullptr, *v_scale_ = nullptr;  // i16 only
 };
 
-/// Blocks of keys in fixed point that the blocks of queries of one call share: whoever comes first converts. Converting
-/// anew for every block of queries would take a tenth of a prompt's attention.
+/// Blocks of rounded keys and values that the blocks of queries of one call share: whoever comes first converts.
+/// Converting anew for every block of queries would take a tenth of a prompt's attention.
 class Packed {
  public:
   /// More than this is not kept; every block of queries then converts for itself.
@@ -47,7 +50,7 @@ class Packed {
   /// The whole block of this KV head, `fill(room)` having converted it; null where somebody is at it just now (convert
   /// for yourself) or `fill` said false.
   template <class Fill>
-  const FixedRoom* get(Pos kv_head, Pos block, FixedRoom& out, const Fill& fill) {
+  const PackedRoom* get(Pos kv_head, Pos block, PackedRoom& out, const Fill& fill) {
     const Pos index = kv_head * n_blocks_ + block;
     std::atomic<std::uint8_t>& state = states_[index];
     std::uint8_t seen = kEmpty;
@@ -63,7 +66,7 @@ class Packed {
   enum : std::uint8_t { kEmpty, kBusy, kReady, kRefused };
   Pos n_blocks_, n_kv_heads_;
   std::atomic<std::uint8_t>* states_;  // [n_kv_heads, n_blocks]
-  FixedRoom rooms_;                    // as many
+  PackedRoom rooms_;                   // as many
 };
 
 }  // namespace saccade::detail

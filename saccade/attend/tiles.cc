@@ -17,18 +17,21 @@ kernel::ScoreRule rule(const AttendCall& call) { return {.scale = std::abs(call.
 
 }  // namespace
 
-bool runs_fixed(const AttendCall& call) {
-  if (call.precision == Precision::kF32 || call.softcap > 0 || call.bias.data || call.scale == 0) return false;
-  if (call.precision == Precision::kAuto && (call.k.dtype == DType::f32 || call.v.dtype == DType::f32)) return false;
-  return kernel::has_fixed();
-}
-
-Tiles::Tiles(Layout& layout, const AttendCall& call, Pos most_rows, Packed* shared)
-    : head_dim_(call.q.dim), v_dim_(call.v.dim), fixed_(runs_fixed(call)), shared_(shared) {
+Tiles::Tiles(Layout& layout, const AttendCall& call, Pos most_rows, Packed* shared, const Centres* centres)
+    : head_dim_(call.q.dim),
+      v_dim_(call.v.dim),
+      scale_(std::abs(call.scale)),
+      precision_(runs_in(call)),
+      shared_(shared),
+      centres_(centres) {
   const Pos tiles = tiles_of(most_rows);
+  const int k_dim = static_cast<int>(head_dim_);
+  const bool bf16 = precision_ == Precision::kBf16;
   constexpr Pos kKeys = kernel::kBlockKeys;
+  o_size_ = (bf16 ? kernel::round_up(static_cast<int>(v_dim_), kernel::kTileSide) : v_dim_) * kRows;
+  q_words_ = (bf16 ? kernel::round_up(k_dim, 32) : k_dim) / 2 * kRows;
   q_ = layout.take<float>(tiles * head_dim_ * kRows);
-  o_ = layout.take<float>(tiles * v_dim_ * kRows);
+  o_ = layout.take<float>(tiles * o_size_);
   row_max_ = layout.take<float>(tiles * kRows);
   row_sum_ = layout.take<float>(tiles * kRows);
   k_ = layout.take<float>(kKeys * head_dim_);
@@ -36,9 +39,10 @@ Tiles::Tiles(Layout& layout, const AttendCall& call, Pos most_rows, Packed* shar
   scores_ = layout.take<float>(kKeys * kRows);
   visible_ = layout.take<std::uint32_t>(Edge::kWords * kRows);
   bias_ = call.bias.data ? layout.take<float>(kKeys * kRows) : nullptr;
-  q16_ = fixed_ ? layout.take<std::int32_t>(tiles * head_dim_ / 2 * kRows) : nullptr;
-  q_scale_ = fixed_ ? layout.take<float>(tiles * kRows) : nullptr;
-  if (fixed_) own_ = FixedRoom(layout, head_dim_, v_dim_);
+  const bool rounds = precision_ != Precision::kF32;
+  q_rounded_ = rounds ? layout.take<std::uint32_t>(tiles * q_words_) : nullptr;
+  q_scale_ = rounds ? layout.take<float>(tiles * kRows) : nullptr;
+  if (rounds) own_ = PackedRoom(layout, precision_, head_dim_, v_dim_);
 }
 
 Pos Tiles::n_tiles() const { return tiles_of(rows_.size()); }
@@ -57,10 +61,11 @@ void Tiles::start(const AttendCall& call, const RowMap& rows) {
       for (Pos i = 0; i < head_dim_; ++i) column[i * kRows] = 0.0F;
     }
   }
-  std::fill_n(o_, n_tiles() * v_dim_ * kRows, 0.0F);
+  std::fill_n(o_, n_tiles() * o_size_, 0.0F);
   std::fill_n(row_max_, n_tiles() * kRows, kNothing);
   std::fill_n(row_sum_, n_tiles() * kRows, 0.0F);
-  if (fixed_) start_fixed();
+  if (precision_ == Precision::kI16) start_fixed();
+  if (precision_ == Precision::kBf16) start_bf16();
 }
 
 void Tiles::start_fixed() {
@@ -72,14 +77,22 @@ void Tiles::start_fixed() {
     const float scale = kernel::fix_row(values, static_cast<int>(head_dim_), words);
     q_scale_[r] = scale;
     if (std::isnan(scale)) q_scale_[r / kRows * kRows] = scale;
-    std::int32_t* to = q16_ + r / kRows * (head_dim_ / 2) * kRows + r % kRows;
+    std::uint32_t* to = q_rounded_ + r / kRows * q_words_ + r % kRows;
     for (Pos i = 0; i < head_dim_ / 2; ++i) std::memcpy(to + i * kRows, words + 2 * i, sizeof *to);
+  }
+}
+
+void Tiles::start_bf16() {
+  for (Pos i = 0; i < n_tiles(); ++i) {
+    const float* q = q_ + i * head_dim_ * kRows;
+    const bool finite = kernel::round_queries(q, static_cast<int>(head_dim_), q_rounded_ + i * q_words_);
+    q_scale_[i * kRows] = finite ? 1.0F : std::numeric_limits<float>::quiet_NaN();
   }
 }
 
 kernel::Tile Tiles::tile(Pos i) const {
   return {.q = q_ + i * head_dim_ * kRows,
-          .o = o_ + i * v_dim_ * kRows,
+          .o = o_ + i * o_size_,
           .row_max = row_max_ + i * kRows,
           .row_sum = row_sum_ + i * kRows,
           .n_rows = static_cast<int>(std::min(kRows, rows_.size() - i * kRows))};
@@ -87,8 +100,17 @@ kernel::Tile Tiles::tile(Pos i) const {
 
 kernel::FixedTile Tiles::fixed_tile(Pos i) const {
   const kernel::Tile plain = tile(i);
-  return {.q = q16_ + i * head_dim_ / 2 * kRows,
+  return {.q = reinterpret_cast<const std::int32_t*>(q_rounded_ + i * q_words_),
           .q_scale = q_scale_ + i * kRows,
+          .o = plain.o,
+          .row_max = plain.row_max,
+          .row_sum = plain.row_sum,
+          .n_rows = plain.n_rows};
+}
+
+kernel::Bf16Tile Tiles::bf16_tile(Pos i) const {
+  const kernel::Tile plain = tile(i);
+  return {.q = q_rounded_ + i * q_words_,
           .o = plain.o,
           .row_max = plain.row_max,
           .row_sum = plain.row_sum,
@@ -101,56 +123,58 @@ void Tiles::load(const AttendCall& call, Range keys) {
   const int v_dim = static_cast<int>(v_dim_);
   const int head = rows_.set->kv_head;
   kernel::load_rows(call.k.dtype, call.k.row(keys.begin, head), call.k.len_stride, n_keys, dim, k_);
+  if (centres_) {
+    const float* centre = centres_->of(head);
+    for (int key = 0; key < n_keys; ++key) {
+      for (int i = 0; i < dim; ++i) k_[key * dim + i] -= centre[i];
+    }
+  }
   const bool finite =
       kernel::load_panels(call.v.dtype, call.v.row(keys.begin, head), call.v.len_stride, n_keys, v_dim, v_);
   block_ = {.k = k_, .v = v_, .n_keys = n_keys, .head_dim = dim, .v_dim = v_dim, .v_finite = finite};
 }
 
-/// False where a key or value is NaN or inf.
-bool Tiles::fix(const AttendCall& call, Range keys, const FixedRoom& room) {
-  const int dim = static_cast<int>(head_dim_);
-  load(call, keys);
-  if (!block_.v_finite) return false;
-  for (int key = 0; key < block_.n_keys; ++key) {
-    room.k_scale[key] = kernel::fix_row(k_ + key * dim, dim, room.k + key * dim);
-    if (std::isnan(room.k_scale[key])) return false;
-  }
-  kernel::fix_panels(v_, block_.n_keys, block_.v_dim, room.v, room.v_scale);
-  return true;
-}
-
-/// The keys in fixed point, shared where that can be; null where they cannot be had.
-const FixedRoom* Tiles::fixed_keys(const AttendCall& call, Range keys) {
+/// The rounded keys, shared where that can be; null where they cannot be had.
+const PackedRoom* Tiles::packed_keys(const AttendCall& call, Range keys) {
   const bool whole = keys.begin % kernel::kBlockKeys == 0 && keys.size() == kernel::kBlockKeys;
-  const auto fill = [&](const FixedRoom& room) { return fix(call, keys, room); };
+  const auto fill = [&](const PackedRoom& room) {
+    load(call, keys);
+    return room.fill(block_);
+  };
   if (shared_ && whole) {
     const Pos block = keys.begin / kernel::kBlockKeys;
-    if (const FixedRoom* room = shared_->get(rows_.set->kv_head, block, shared_room_, fill)) return room;
+    if (const PackedRoom* room = shared_->get(rows_.set->kv_head, block, shared_room_, fill)) return room;
   }
   return fill(own_) ? &own_ : nullptr;
 }
 
-bool Tiles::see_all(const AttendCall& call, Range keys) {
-  block_ = {};
-  const FixedRoom* fixed = fixed_ ? fixed_keys(call, keys) : nullptr;
-  for (Pos i = 0; i < n_tiles(); ++i) {
-    if (fixed && !std::isnan(q_scale_[i * kRows])) {
-      const auto block = fixed->block(static_cast<int>(keys.size()));
-      kernel::visit_fixed(fixed_tile(i), block, std::abs(call.scale), scores_);
-    } else {
-      if (!block_.k) load(call, keys);
-      kernel::visit(tile(i), block_, {}, rule(call), scores_);
-    }
+void Tiles::visit_tile(const AttendCall& call, Pos i, Range keys, const kernel::TileMask& mask,
+                       const PackedRoom* packed) {
+  if (!packed || std::isnan(q_scale_[i * kRows])) {
+    if (!block_.k) load(call, keys);
+    kernel::visit(tile(i), block_, mask, rule(call), scores_);
+  } else if (precision_ == Precision::kBf16) {
+    kernel::visit_bf16(bf16_tile(i), packed->bf16_block(keys.size()), mask, rule(call), scores_);
+  } else {
+    kernel::visit_fixed(fixed_tile(i), packed->fixed_block(keys.size()), scale_, scores_);
   }
-  return fixed != nullptr;
 }
 
-void Tiles::see_edge(const AttendCall& call, const Edge& edge) {
-  load(call, edge.keys());
+Precision Tiles::see_all(const AttendCall& call, Range keys) {
+  block_ = {};
+  const PackedRoom* packed = precision_ == Precision::kF32 ? nullptr : packed_keys(call, keys);
+  for (Pos i = 0; i < n_tiles(); ++i) visit_tile(call, i, keys, {}, packed);
+  return packed ? precision_ : Precision::kF32;
+}
+
+Precision Tiles::see_edge(const AttendCall& call, const Edge& edge) {
+  block_ = {};
+  const PackedRoom* packed = precision_ == Precision::kBf16 ? packed_keys(call, edge.keys()) : nullptr;
   for (Pos i = 0; i < n_tiles(); ++i) {
     kernel::TileMask mask;
-    if (mask_tile(call, edge, i, mask)) kernel::visit(tile(i), block_, mask, rule(call), scores_);
+    if (mask_tile(call, edge, i, mask)) visit_tile(call, i, edge.keys(), mask, packed);
   }
+  return packed ? precision_ : Precision::kF32;
 }
 
 bool Tiles::mask_tile(const AttendCall& call, const Edge& edge, Pos tile, kernel::TileMask& out) const {
@@ -178,11 +202,20 @@ bool Tiles::mask_tile(const AttendCall& call, const Edge& edge, Pos tile, kernel
   return any != 0;
 }
 
+float Tiles::shift_of(Pos row) const {
+  if (!centres_) return 0.0F;
+  const float* q = q_ + row / kRows * head_dim_ * kRows + row % kRows;
+  const float* centre = centres_->of(rows_.set->kv_head);
+  float dot = 0.0F;
+  for (Pos i = 0; i < head_dim_; ++i) dot += q[i * kRows] * centre[i];
+  return scale_ * dot;
+}
+
 float Tiles::finish(Pos row, float* o) const {
-  const float* column = o_ + row / kRows * v_dim_ * kRows + row % kRows;
+  const float* column = o_ + row / kRows * o_size_ + row % kRows;
   const float sum = row_sum_[row];
   for (Pos i = 0; i < v_dim_; ++i) o[i] = sum == 0 ? 0.0F : column[i * kRows] / sum;
-  return lse_of(row_max_[row], sum);
+  return sum == 0 ? kNothing : lse_of(row_max_[row], sum) + shift_of(row);
 }
 
 }  // namespace saccade::detail

@@ -1,28 +1,28 @@
 #pragma once
 
+#include "saccade/attend/centre.h"
 #include "saccade/attend/edge.h"
 #include "saccade/attend/packed.h"
 #include "saccade/attend/row_map.h"
+#include "saccade/kernel/bf16.h"
 #include "saccade/kernel/fixed.h"
 #include "saccade/kernel/visit.h"
 
 namespace saccade::detail {
 
-/// Does this call run in 16-bit fixed point? (Precision::kAuto decides here.)
-bool runs_fixed(const AttendCall& call);
-
 /// The rows of an item in tiles of kTileRows, and the room to convert a block of keys and values for all of them.
 class Tiles {
  public:
   /// Lays its buffers out; with a counting Layout nothing may be called but the constructor.
-  Tiles(Layout& layout, const AttendCall& call, Pos most_rows, Packed* shared);
+  /// What items share may be null: rounded keys, and the centres that are taken off keys.
+  Tiles(Layout& layout, const AttendCall& call, Pos most_rows, Packed* shared, const Centres* centres);
 
   /// Takes up a block: reads q (negated where the scale is negative), empties the running softmax.
   void start(const AttendCall& call, const RowMap& rows);
-  /// All rows see all keys. Returns whether that was in fixed point.
-  bool see_all(const AttendCall& call, Range keys);
-  /// Each row sees what the edge, asked about these queries, says.
-  void see_edge(const AttendCall& call, const Edge& edge);
+  /// All rows see all keys. Returns in which numbers.
+  Precision see_all(const AttendCall& call, Range keys);
+  /// Each row sees what the edge, asked about these queries, says. Returns in which numbers.
+  Precision see_edge(const AttendCall& call, const Edge& edge);
   /// Writes row r, normalised, to o [v_dim]; returns its natural lse.
   float finish(Pos row, float* o) const;
 
@@ -30,26 +30,33 @@ class Tiles {
   Pos n_tiles() const;
   kernel::Tile tile(Pos i) const;
   kernel::FixedTile fixed_tile(Pos i) const;
+  kernel::Bf16Tile bf16_tile(Pos i) const;
   void start_fixed();
+  void start_bf16();
   void load(const AttendCall& call, Range keys);
-  bool fix(const AttendCall& call, Range keys, const FixedRoom& room);
-  const FixedRoom* fixed_keys(const AttendCall& call, Range keys);
+  const PackedRoom* packed_keys(const AttendCall& call, Range keys);
+  void visit_tile(const AttendCall& call, Pos tile, Range keys, const kernel::TileMask& mask, const PackedRoom* packed);
   /// False when the tile sees nothing at all.
   bool mask_tile(const AttendCall& call, const Edge& edge, Pos tile, kernel::TileMask& out) const;
+  /// What the centre took off all scores of the row, in units of lse.
+  float shift_of(Pos row) const;
 
   RowMap rows_;
   Pos head_dim_, v_dim_;
-  bool fixed_;                 // this call may run in fixed point
-  Packed* shared_;             // keys in fixed point that all items share; may be null
-  kernel::KeyBlock block_;     // the keys at hand, in f32
-  float *q_, *o_;              // [tiles, head_dim, kTileRows], [tiles, v_dim, kTileRows]
+  float scale_;                // its magnitude
+  Precision precision_;        // that this call may run in
+  Packed* shared_;             // rounded keys of all items; may be null
+  const Centres* centres_;     // may be null
+  kernel::KeyBlock block_;     // the keys at hand, in f32, less their centre
+  Pos o_size_, q_words_;       // of one tile
+  float *q_, *o_;              // [tiles, head_dim, kTileRows], [tiles, v_dim (in bf16 rounded up to 16), kTileRows]
   float *row_max_, *row_sum_;  // [tiles, kTileRows]
   float *k_, *v_, *scores_;    // one block
   std::uint32_t* visible_;     // [kWords, kTileRows]
   float* bias_;                // [kBlockKeys, kTileRows]; null without a bias
-  std::int32_t* q16_;          // [tiles, head_dim / 2, kTileRows]; this and what follows: null unless fixed_
+  std::uint32_t* q_rounded_;   // [tiles, q_words_]: pairs of dimensions; this and what follows: null in f32
   float* q_scale_;             // [tiles, kTileRows]; the first of a tile is NaN where it holds NaN or inf
-  FixedRoom own_, shared_room_;
+  PackedRoom own_, shared_room_;
 };
 
 }  // namespace saccade::detail

@@ -14,7 +14,8 @@ using saccade::Layout;
 struct Workspace::Rooms {
   std::vector<detail::Buffer> workers;  ///< one each
   detail::Buffer partials;              ///< results of splits, before they are merged
-  detail::Buffer packed;                ///< keys in fixed point, shared by the items of a call
+  detail::Buffer packed;                ///< rounded keys and values, shared by the items of a call
+  detail::Buffer centres;               ///< what is taken off keys before they are rounded to bf16
 };
 
 }  // namespace saccade

@@ -22,7 +22,7 @@ inline constexpr int kTileTokens = 6;           ///< tokens at a time
 inline constexpr float kChunkNorm = 46000.0F;   ///< largest |ints| of a chunk: its square plus rounding is < 2^31
 inline constexpr float kSmallestNorm = 1e-30F;  ///< a chunk below it counts as zero
 inline constexpr int kChunkWords = kChunk / 2;  ///< two elements each
-inline constexpr int kTileWords = kChunkWords * kTileParams;
+inline constexpr int kParamTileWords = kChunkWords * kTileParams;
 
 /// Can this CPU, on the target in force (targets.h), run the kernels below?
 inline bool has_linear() noexcept { return has_fixed(); }

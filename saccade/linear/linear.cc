@@ -58,7 +58,7 @@ class FixedTokens {
 /// What one worker needs: a chunk of a tile of parameters and the sums so far.
 struct TileRoom {
   TileRoom(Layout layout, Pos n_tokens)
-      : words(layout.take<std::int32_t>(kernel::kTileWords)),
+      : words(layout.take<std::int32_t>(kernel::kParamTileWords)),
         scales(layout.take<float>(kTileParams)),
         sums(layout.take<float>(n_tokens * kTileParams)),
         bytes(layout.used()) {}

@@ -18,17 +18,17 @@ inline double rounded_to_bf16(double x) {
 
 /// Softmax attention of one row with everything in fp64 but what precision bf16 rounds (kernel/bf16.h): q, k less the
 /// centre of its KV head, v, and the weights relative to the row's largest.
-///   score = shape(scale (q'.(k - centre)') + scale q.centre) + bias
+///   score = shape(scale (q'.(k - centre)' + q.centre)) + slope bias;  a sink score takes weight, as in attend_row
 ///
-/// Shapes    centre [n_kv_heads, head_dim] f32; empty: none
-/// Requires  finite inputs; visible and shape as in attend_row
-/// Cost      4 kv_len head_dim FLOP
+/// Shapes    centre [n_kv_heads, head_dim] f32, any numbers; empty: none
+/// Requires  visible and shape as in attend_row
+/// Cost      2 kv_len (head_dim + head_dim_v) FLOP
 template <class Visible, class Shape>
 Row<double> attend_row_bf16(const Inputs& in, Pos i, Pos head, const Visible& visible, const Shape& shape,
                             std::span<const float> centre = {}) {
   constexpr double kNothing = -std::numeric_limits<double>::infinity();
   Row<double> row;
-  row.o.assign(static_cast<std::size_t>(in.head_dim), 0.0);
+  row.o.assign(static_cast<std::size_t>(in.v_dim()), 0.0);
   const auto centre_at = [&](Pos c) {
     return centre.empty() ? 0.0F : centre[static_cast<std::size_t>(in.kv_head_of(head) * in.head_dim + c)];
   };
@@ -45,12 +45,16 @@ Row<double> attend_row_bf16(const Inputs& in, Pos i, Pos head, const Visible& vi
       dot += rounded_to_bf16(q[c]) * rounded_to_bf16(in.k_row(j, head)[c] - centre_at(c));
     }
     row.seen.push_back(j);
-    scores.push_back(shape(double{in.scale} * (dot + shift)) + bias);
+    scores.push_back(shape(double{in.scale} * (dot + shift)) + double{in.slope(head)} * bias);
   }
-  if (scores.empty()) return row;
+  const double sink = in.sink_score(head);
+  if (scores.empty()) {
+    row.lse = sink;
+    return row;
+  }
 
   const double row_max = *std::max_element(scores.begin(), scores.end());
-  double row_sum = 0.0;
+  double row_sum = std::exp(sink - row_max);
   for (std::size_t n = 0; n < scores.size(); ++n) {
     const double weight = rounded_to_bf16(std::exp(scores[n] - row_max));
     row_sum += weight;

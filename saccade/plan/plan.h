@@ -14,7 +14,7 @@
 
 namespace saccade {
 
-/// auto, f32 or i16. Errors: Fault::kUser for another word. (attend.h, check_precision: can this CPU run it?)
+/// auto, f32, i16 or bf16. Errors: Fault::kUser for another word. (attend.h, check_precision: can this CPU run it?)
 Precision parse_precision(std::string_view word);
 
 /// auto or ggml. Errors: Fault::kUser for another word.

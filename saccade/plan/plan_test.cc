@@ -260,6 +260,10 @@ TEST(PlanPrecision, IsReadKeptAndPrinted) {
   EXPECT_EQ(f32.print(), R"({"default":{"attn":"dense","precision":"f32"},"rows":[]})");
   EXPECT_EQ(Plan::from_json(f32.print()), f32);
   EXPECT_EQ(Plan::from_json(R"({"default": {"attn": "dense", "precision": "auto"}})").print(), "dense");
+  for (const Precision precision : {Precision::kI16, Precision::kBf16}) {
+    const Plan plan = Plan::from_spec("dense").with_precision(precision);
+    EXPECT_EQ(Plan::from_json(plan.print()), plan) << name_of(precision);
+  }
 }
 
 TEST(PlanLinear, IsReadKeptAndPrinted) {
@@ -277,7 +281,7 @@ TEST(PlanLinear, IsReadKeptAndPrinted) {
 
 TEST(PlanPrecision, AnotherWordIsRefused) {
   EXPECT_EQ(json_error(R"({"default": {"precision": "int3"}})"),
-            "plan: default.precision: must be auto, f32 or i16, got \"int3\"");
+            "plan: default.precision: must be auto, f32, i16 or bf16, got \"int3\"");
   EXPECT_EQ(json_error(R"({"default": {"precision": 16}})"), "plan: default.precision must be a string, got number");
 }
 

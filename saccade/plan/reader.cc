@@ -143,10 +143,10 @@ std::string print_ranges(const std::vector<Range>& ranges) {
 }  // namespace
 
 Precision parse_precision(std::string_view word) {
-  for (const Precision precision : {Precision::kAuto, Precision::kF32, Precision::kI16}) {
+  for (const Precision precision : {Precision::kAuto, Precision::kF32, Precision::kI16, Precision::kBf16}) {
     if (word == name_of(precision)) return precision;
   }
-  fail_user(fmt::format("precision: must be auto, f32 or i16, got {}", quote(word)));
+  fail_user(fmt::format("precision: must be auto, f32, i16 or bf16, got {}", quote(word)));
 }
 
 LinearLayers parse_linear(std::string_view word) {

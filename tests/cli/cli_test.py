@@ -289,8 +289,8 @@ class Outputs(Cli):
 class Run(Cli):
     KEYS = ["model", "attn", "skips_attention", "n_prompt", "n_reused", "n_generated", "n_text", "n_text_given", "n_ctx",
             "threads", "stop", "prefill_s", "prefill_tok_per_s", "decode_s", "decode_tok_per_s", "attention_s",
-            "selection_s", "pairs_visited", "pairs_dense", "density", "share_i16", "calls", "calls_not_causal", "linear",
-            "linear_s", "linear_calls", "kv_bytes", "answer"]
+            "selection_s", "pairs_visited", "pairs_dense", "density", "share_i16", "share_bf16", "calls",
+            "calls_not_causal", "linear", "linear_s", "linear_calls", "kv_bytes", "answer"]
 
     def test_the_record(self):
         record, _ = self.answer("-p", "who?")
@@ -308,9 +308,10 @@ class Run(Cli):
 
     def test_precision_is_part_of_what_a_session_is_made_with(self):
         record, _ = self.answer("--precision", "f32", "--session", "f32.session")
-        self.assertEqual(record["share_i16"], 0)
+        self.assertEqual((record["share_i16"], record["share_bf16"]), (0, 0))
         self.assertIn("f32", self.run_refused(2, "--session", "f32.session", "--precision", "i16"))
-        self.assertIn("f16", self.run_refused(2, "--precision", "f16"))
+        for word in ("f16", "int3"):
+            self.assertIn(word, self.run_refused(2, "--precision", word))
 
     def test_whose_linear_layers(self):
         record, _ = self.answer("--linear", "ggml", "--session", "ggml.session")

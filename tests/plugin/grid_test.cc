@@ -7,6 +7,8 @@
 #include <cstdio>
 
 #include "ggml-backend.h"
+#include "saccade/kernel/bf16.h"
+#include "saccade/oracle/bf16.h"
 #include "saccade/oracle/fixed.h"
 #include "tests/plugin/attention_case.h"
 #include "tests/support/random.h"
@@ -41,8 +43,17 @@ struct SoftCap {
   }
 };
 
-/// What precision auto is measured against: 16-bit fixed point, where it may run in that.
+/// What precision bf16 is measured against.
+Expected expect_bf16(Expected row, const AttentionCase& c, const oracle::Inputs& in) {
+  row.eps = 1.0 / 256;
+  row.compare_with(oracle::attend_row_bf16(
+      in, row.i, row.head, [](Pos, Pos) { return true; }, SoftCap{c.softcap}));
+  return row;
+}
+
+/// What precision auto is measured against: bf16 on a matrix unit, else 16-bit fixed point, where it may run in that.
 Expected expect_auto(Expected row, const AttentionCase& c, const oracle::Inputs& in) {
+  if (kernel::has_bf16_tiles()) return expect_bf16(std::move(row), c, in);
   const auto is_a_value = [](float bias) { return bias != 0.0F && !std::isinf(bias); };
   if (c.softcap > 0.0F || std::any_of(in.bias.begin(), in.bias.end(), is_a_value)) return row;
   const auto not_hidden = [&](Pos q_pos, Pos k_pos) {
@@ -53,24 +64,34 @@ Expected expect_auto(Expected row, const AttentionCase& c, const oracle::Inputs&
   return row;
 }
 
-void check_row(const AttentionCase& c, const oracle::Inputs& in, Pos stream, Pos i, Pos head,
-               const std::vector<float>& ours, const std::vector<float>& in_auto, const std::vector<float>& ggmls,
+/// What each backend and precision made of a case.
+struct Results {
+  std::vector<float> ours, in_auto, in_bf16, ggmls;  // in_bf16: empty where the CPU cannot
+};
+
+void check_row(const AttentionCase& c, const oracle::Inputs& in, Pos stream, Pos i, Pos head, const Results& results,
                Tally& tally) {
   const auto visible = [](Pos, Pos) { return true; };  // the bias hides
   const Expected row = expect_row(in, i, head, visible, SoftCap{c.softcap});
   const std::size_t first = static_cast<std::size_t>(((stream * c.q_len + i) * c.n_heads + head) * c.head_dim_v);
   const auto size = static_cast<std::size_t>(c.head_dim_v);
-  EXPECT_TRUE(judge(row, std::span(ours).subspan(first, size), nullptr, c.seed)) << c.print() << ", stream " << stream;
-  EXPECT_TRUE(judge(expect_auto(row, c, in), std::span(in_auto).subspan(first, size), nullptr, c.seed))
+  EXPECT_TRUE(judge(row, std::span(results.ours).subspan(first, size), nullptr, c.seed))
+      << c.print() << ", stream " << stream;
+  EXPECT_TRUE(judge(expect_auto(row, c, in), std::span(results.in_auto).subspan(first, size), nullptr, c.seed))
       << c.print() << ", stream " << stream << ", precision auto";
+  if (!results.in_bf16.empty()) {
+    EXPECT_TRUE(judge(expect_bf16(row, c, in), std::span(results.in_bf16).subspan(first, size), nullptr, c.seed))
+        << c.print() << ", stream " << stream << ", precision bf16";
+  }
   if (c.k_type == GGML_TYPE_F32 && c.v_type == GGML_TYPE_F32) {
     // Where ggml rounds nothing to fewer than 32 bits it keeps the rule as well: the definition is ggml's.
-    EXPECT_TRUE(judge(row, std::span(ggmls).subspan(first, size), nullptr, c.seed)) << c.print() << ", ggml's own";
+    EXPECT_TRUE(judge(row, std::span(results.ggmls).subspan(first, size), nullptr, c.seed))
+        << c.print() << ", ggml's own";
     ++tally.ggml_judged;
   }
   for (std::size_t d = 0; d < size; ++d) {
-    tally.our_error.add(std::fabs(ours[first + d] - row.exact.o[d]));
-    tally.ggml_error.add(std::fabs(ggmls[first + d] - row.exact.o[d]));
+    tally.our_error.add(std::fabs(results.ours[first + d] - row.exact.o[d]));
+    tally.ggml_error.add(std::fabs(results.ggmls[first + d] - row.exact.o[d]));
   }
 }
 
@@ -85,16 +106,18 @@ void check_case(const AttentionCase& c, Tally& tally) {
     return;
   }
   ++tally.ours;
-  const std::vector<float> our_o = graph.run(ours);
-  const std::vector<float> auto_o = graph.run(our_backend("dense", n_threads, Precision::kAuto));
-  const std::vector<float> ggml_o = graph.run(cpu_backend(n_threads));
-  for (const float x : our_o) ASSERT_TRUE(std::isfinite(x)) << c.print();
+  Results results;
+  results.ours = graph.run(ours);
+  results.in_auto = graph.run(our_backend("dense", n_threads, Precision::kAuto));
+  if (kernel::has_bf16()) results.in_bf16 = graph.run(our_backend("dense", n_threads, Precision::kBf16));
+  results.ggmls = graph.run(cpu_backend(n_threads));
+  for (const float x : results.ours) ASSERT_TRUE(std::isfinite(x)) << c.print();
   for (Pos stream = 0; stream < c.n_streams; ++stream) {
     const Pos n_rows = std::min<Pos>(6, c.q_len * c.n_heads);
     for (Pos n = 0; n < n_rows; ++n) {  // the corners, and what lies between them by chance
       const Pos i = n == 0 ? 0 : n == 1 ? c.q_len - 1 : random.between(0, c.q_len - 1);
       const Pos head = n == 0 ? 0 : n == 1 ? c.n_heads - 1 : random.between(0, c.n_heads - 1);
-      check_row(c, graph.inputs(stream, head), stream, i, head, our_o, auto_o, ggml_o, tally);
+      check_row(c, graph.inputs(stream, head), stream, i, head, results, tally);
     }
   }
 }

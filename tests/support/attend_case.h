@@ -13,13 +13,16 @@
 #include <vector>
 
 #include "saccade/attend/attend.h"
+#include "saccade/kernel/bf16.h"
 #include "saccade/kernel/fixed.h"
 #include "saccade/kernel/targets.h"
 #include "saccade/oracle/attention.h"
+#include "saccade/oracle/bf16.h"
 #include "saccade/oracle/fixed.h"
 #include "saccade/weigh/softcap.h"
 #include "saccade/where/dense.h"
 #include "saccade/where/where.h"
+#include "tests/support/centres.h"
 #include "tests/support/random.h"
 #include "tests/support/tensor.h"
 #include "tests/tolerance.h"
@@ -91,7 +94,7 @@ inline std::ostream& operator<<(std::ostream& out, const AttendCase& c) {
   if (c.slopes) out << ", slopes";
   if (c.sink_scores) out << ", sink scores";
   if (c.scale) out << ", scale " << *c.scale;
-  if (c.precision == Precision::kI16) out << ", i16";
+  if (c.precision != Precision::kF32) out << ", " << name_of(c.precision);
   return out << ", softcap " << c.softcap << ", gain " << c.gain << ", team " << c.team << ", seed " << c.seed;
 }
 
@@ -140,11 +143,15 @@ class Problem {
 
   Expected expect(Pos i, Pos head) const {
     const auto visible = [this, head](Pos q_pos, Pos k_pos) { return where(head).admits(q_pos, k_pos); };
-    Expected expected =
-        expect_row(in, i, head, visible, [this](auto score) { return weigh::Softcap{c.softcap}.shape(score); });
+    const auto shape = [this](auto score) { return weigh::Softcap{c.softcap}.shape(score); };
+    Expected expected = expect_row(in, i, head, visible, shape);
     if (c.precision == Precision::kI16) {
       expected.eps = 1.0 / 4096;
       expected.compare_with(oracle::attend_row_fixed(in, i, head, visible));
+    }
+    if (c.precision == Precision::kBf16) {
+      expected.eps = 1.0 / 256;
+      expected.compare_with(oracle::attend_row_bf16(in, i, head, visible, shape, centres()));
     }
     return expected;
   }
@@ -183,6 +190,12 @@ class Problem {
     AttendCall what = call(out, borrowed);
     if (!with_lse) what.lse = nullptr;
     return attend(what, team, workspace);
+  }
+
+  std::vector<float> centres() const {
+    Output nowhere = output();
+    std::vector<const Where*> borrowed;
+    return centres_of(call(nowhere, borrowed), c.team);
   }
 
   AttendCase c;
@@ -266,6 +279,7 @@ inline void check_attend(const AttendCase& c) {
   const std::int64_t pairs = problem.pairs();
   on_every_target([&](const std::string&) {
     if (c.precision == Precision::kI16 && !kernel::has_fixed()) return;
+    if (c.precision == Precision::kBf16 && !kernel::has_bf16()) return;
     Output out = problem.output();
     const AttendCost cost = problem.run(out, team_of(c.team), used_workspace());
     EXPECT_EQ(cost.pairs_visited, pairs) << c;

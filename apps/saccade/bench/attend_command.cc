@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -12,21 +14,15 @@ namespace {
 
 constexpr std::int64_t kRepetitions = 5;
 
-const char* peak_of(Precision precision) {
-  switch (precision) {
-    case Precision::kI16:
-      return "vnni_i16";
-    case Precision::kF32:
-    case Precision::kAuto:  // refused by Session
-      break;
-  }
-  return "fma_f32";
+/// What binds a precision on a target; bf16 without a matrix unit is emulated with f32 multiply-adds.
+const char* peak_of(Precision precision, const std::string& target) {
+  if (precision == Precision::kBf16 && TileProducts::exist(target)) return "amx_bf16_random";
+  return precision == Precision::kI16 ? "vnni_i16" : "fma_f32";
 }
 
 /// The rate that binds a precision on a target, timed in the same turns.
 struct Peak {
-  const char* what;
-  std::string target;
+  std::string what, target;
   int threads, entrant;
   double work;
 };
@@ -65,10 +61,15 @@ class Attend {
  private:
   void add_peak(Precision precision, const std::string& target, int n_threads) {
     Team* team = &session_.team(n_threads);
-    const auto run = precision == Precision::kI16 ? run_multiply_add_i16 : run_multiply_add;
-    const double work = run(target, *team);
-    const int entrant = contest_.rounds().add([run, target, team] { run(target, *team); });
-    peaks_.push_back({peak_of(precision), target, n_threads, entrant, work});
+    const std::string what = peak_of(precision, target);
+    std::function<double()> run = [target, team] { return run_multiply_add(target, *team); };
+    if (what == "vnni_i16") run = [target, team] { return run_multiply_add_i16(target, *team); };
+    if (what == "amx_bf16_random") {
+      run = [tiles = std::make_shared<TileProducts>(target, false, *team)] { return tiles->run(); };
+    }
+    const double work = run();
+    const int entrant = contest_.rounds().add([run] { run(); });
+    peaks_.push_back({what, target, n_threads, entrant, work});
   }
 
   void add_rates(Line& line) {
@@ -78,11 +79,12 @@ class Attend {
     const double rate = 4.0 * static_cast<double>(shape.head_dim) * visited / contest_.seconds(line) * 1e-9;
     row["density"] = four_digits(visited / shape.pairs());
     row["gflop_per_s"] = four_digits(rate);
-    row["share_i16"] = row["peak"] = row["peak_gflop_per_s"] = row["share_of_peak"] = nullptr;
+    row["share_i16"] = row["share_bf16"] = row["peak"] = row["peak_gflop_per_s"] = row["share_of_peak"] = nullptr;
     if (line.ours == nullptr) return;
     row["share_i16"] = four_digits(static_cast<double>(line.ours->cost().pairs_i16) / visited);
+    row["share_bf16"] = four_digits(static_cast<double>(line.ours->cost().pairs_bf16) / visited);
     for (const Peak& peak : peaks_) {
-      if (peak.what != std::string(peak_of(line.precision)) || peak.target != line.target ||
+      if (peak.what != peak_of(line.precision, line.target) || peak.target != line.target ||
           peak.threads != line.threads)
         continue;
       const double most = peak.work / contest_.rounds().spread(peak.entrant).median * 1e-9;

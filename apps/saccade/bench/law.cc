@@ -10,6 +10,7 @@
 
 #include "saccade/base/error.h"
 #include "saccade/kernel/fixed.h"
+#include "saccade/oracle/bf16.h"
 #include "saccade/oracle/fixed.h"
 
 namespace saccade::app {
@@ -35,17 +36,18 @@ Law::Law(const Layers& data, const std::vector<SampleRow>& rows, std::span<const
     sample.plain.i = sample.i;
     sample.plain.head = sample.head;
     sample.fixed = oracle::attend_row_fixed(in, 0, 0, visible);
+    sample.bf16 = oracle::attend_row_bf16(in, 0, 0, visible, [](auto score) { return score; });
   });
 }
 
-void Law::check_rows(std::span<const float> o, const std::string& who, double eps, bool with_fixed) const {
+void Law::check_rows(std::span<const float> o, const std::string& who, double eps, PlainRow also) const {
   const Shape& shape = data_.shape();
   if (!std::ranges::all_of(o, [](float x) { return std::isfinite(x); }))
     fail_machine(fmt::format("{} is wrong, nothing is reported: {}: not every number is finite", who, shape.text()));
   for (const Sample& sample : samples_) {
     oracle::Expected expected = sample.plain;
     expected.eps = eps;
-    if (with_fixed) expected.compare_with(sample.fixed);
+    if (also != nullptr) expected.compare_with(sample.*also);
     const auto at = static_cast<std::size_t>((sample.i * shape.n_heads + sample.head) * shape.head_dim);
     const auto row = o.subspan(at, static_cast<std::size_t>(shape.head_dim));
     const std::string fault = oracle::fault_of(std::move(expected), row, nullptr);
@@ -56,9 +58,11 @@ void Law::check_rows(std::span<const float> o, const std::string& who, double ep
 void Law::check(std::span<const float> o, Precision precision, const std::string& who) const {
   switch (precision) {
     case Precision::kF32:
-      return check_rows(o, who, std::numeric_limits<float>::epsilon(), false);
+      return check_rows(o, who, std::numeric_limits<float>::epsilon(), nullptr);
     case Precision::kI16:
-      return check_rows(o, who, 1.0 / kernel::kWeightSteps, true);
+      return check_rows(o, who, 1.0 / kernel::kWeightSteps, &Sample::fixed);
+    case Precision::kBf16:
+      return check_rows(o, who, 1.0 / 256, &Sample::bf16);
     case Precision::kAuto:
       break;  // no precision of its own: Session refuses it
   }
@@ -69,7 +73,7 @@ void Law::check_peer(std::span<const float> o, const std::string& who) const {
   const ggml_type type = data_.shape().type;
   // bf16 keys: queries are rounded to bf16; quantised keys: to q8_0, steps of 1/127 of a block's largest.
   const bool coarse = type == GGML_TYPE_BF16 || ggml_is_quantized(type);
-  check_rows(o, who, coarse ? 0x1p-7 : 0x1p-10, false);
+  check_rows(o, who, coarse ? 0x1p-7 : 0x1p-10, nullptr);
 }
 
 }  // namespace saccade::app

@@ -36,10 +36,12 @@ class Law {
  private:
   struct Sample {
     Pos i = 0, head = 0;
-    oracle::Expected plain = {};  ///< f32
-    oracle::Row<double> fixed = {};
+    oracle::Expected plain = {};                ///< f32
+    oracle::Row<double> fixed = {}, bf16 = {};  ///< plain loops in those precisions
   };
-  void check_rows(std::span<const float> o, const std::string& who, double eps, bool with_fixed) const;
+  using PlainRow = oracle::Row<double> Sample::*;
+  /// `also`: the plain loop, beside f32's, that the error is measured with; may be null.
+  void check_rows(std::span<const float> o, const std::string& who, double eps, PlainRow also) const;
 
   const Layers& data_;
   std::vector<Sample> samples_;

@@ -14,6 +14,7 @@
 #include "saccade/attend/attend.h"
 #include "saccade/base/error.h"
 #include "saccade/commit.h"
+#include "saccade/kernel/bf16.h"
 #include "saccade/kernel/fixed.h"
 #include "saccade/kernel/targets.h"
 #include "saccade/plan/nearest.h"
@@ -82,6 +83,7 @@ std::vector<Precision> Session::precisions(const std::string& target) const {
   if (!chosen.empty()) return chosen;
   chosen = {Precision::kF32};
   if (kernel::has_fixed()) chosen.push_back(Precision::kI16);
+  if (kernel::has_bf16_tiles()) chosen.push_back(Precision::kBf16);  // emulated it is worth no row unless asked for
   return chosen;
 }
 

@@ -5,14 +5,10 @@
 #include "saccade/base/error.h"
 
 namespace saccade::app {
-namespace {
-
 void in_range(const char* flag, std::int64_t value, std::int64_t least, std::int64_t most) {
   if (value < least) fail_user(fmt::format("{} must be >= {}, got {}", flag, least, value));
   if (value > most) fail_user(fmt::format("{} must be <= {}, got {}", flag, most, value));
 }
-
-}  // namespace
 
 void check(const ModelOptions& options) {
   if (options.given_threads) in_range("-t", options.n_threads, 1, 512);  // 512: ggml's most

@@ -34,6 +34,7 @@ struct ListOptions {
 };
 
 /// Errors: Fault::kUser, one line that names the flag, its rule and its value.
+void in_range(const char* flag, std::int64_t value, std::int64_t least, std::int64_t most);
 void check(const ModelOptions& options);
 void check(const RunOptions& options);
 void check(const CompareOptions& options);

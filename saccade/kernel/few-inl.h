@@ -33,9 +33,8 @@ namespace few {
 using D = hn::CappedTag<float, 16>;
 using V = hn::Vec<D>;
 inline constexpr int kLanes = static_cast<int>(HWY_MAX_BYTES / 4 < 16 ? HWY_MAX_BYTES / 4 : 16);
-inline constexpr int kSide = 4;               ///< rows side by side in a vector: a group
-inline constexpr int kEach = kLanes / kSide;  ///< dimensions, later keys, of each of them
-inline constexpr int kGroups = kFewRows / kSide;
+inline constexpr int kSide = 4;                          ///< rows side by side in a vector: a group
+inline constexpr int kEach = kLanes / kSide;             ///< dimensions, later keys, of each of them
 inline constexpr int kGroupScores = kBlockKeys * kSide;  ///< floats from one group's scores to the next one's
 inline constexpr float kNegInf = -std::numeric_limits<float>::infinity();
 

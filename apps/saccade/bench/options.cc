@@ -2,17 +2,10 @@
 
 #include <fmt/format.h>
 
+#include "apps/saccade/options.h"
 #include "saccade/base/error.h"
 
 namespace saccade::app {
-namespace {
-
-void in_range(const char* flag, std::int64_t value, std::int64_t least, std::int64_t most) {
-  if (value < least) fail_user(fmt::format("{} must be >= {}, got {}", flag, least, value));
-  if (value > most) fail_user(fmt::format("{} must be <= {}, got {}", flag, most, value));
-}
-
-}  // namespace
 
 void check(const BenchOptions& options) {
   for (const auto n : options.threads) in_range("-t", n, 1, 512);  // 512: ggml's most

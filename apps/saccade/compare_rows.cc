@@ -44,25 +44,49 @@ std::string cell(const std::optional<double>& value, const char* format = "{:.2f
   return value ? fmt::format(fmt::runtime(format), *value) : "-";
 }
 
+/// [[layer, head, density, mass, output_error], ...]
+ordered_json to_json(const std::vector<HeadFidelity>& heads) {
+  auto array = ordered_json::array();
+  for (const auto& head : heads)
+    array.push_back(ordered_json::array({head.layer, head.head, head.density, head.mass, head.output_error}));
+  return array;
+}
+
+std::vector<HeadFidelity> heads_from_json(const json& array) {
+  const auto number = [](const json& value) {
+    return value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>();
+  };
+  std::vector<HeadFidelity> heads;
+  for (const auto& head : array)
+    heads.push_back({.layer = head.at(0).get<int>(),
+                     .head = head.at(1).get<int>(),
+                     .density = number(head.at(2)),
+                     .mass = number(head.at(3)),
+                     .output_error = number(head.at(4))});
+  return heads;
+}
+
 std::string reference_path(const std::string& path) { return path + ".reference"; }
 
 }  // namespace
 
 ordered_json to_json(const CompareRow& row) {
-  return {{"attn", row.attn},
-          {"n_prompt", row.n_prompt},
-          {"prefill_s", row.prefill_s},
-          {"prefill_tok_per_s", row.prefill_tok_per_s},
-          {"attention_s", or_null(row.attention_s)},
-          {"selection_s", or_null(row.selection_s)},
-          {"linear_s", or_null(row.linear_s)},
-          {"decode_tok_per_s", row.decode_tok_per_s},
-          {"density", or_null(row.density)},
-          {"kv_bytes", row.kv_bytes},
-          {"ppl", row.fidelity.ppl},
-          {"kl_mean", row.fidelity.kl_mean},
-          {"kl_p99", row.fidelity.kl_p99},
-          {"top1_agreement", row.fidelity.top1_agreement}};
+  ordered_json json = {{"attn", row.attn},
+                       {"n_prompt", row.n_prompt},
+                       {"prefill_s", row.prefill_s},
+                       {"prefill_tok_per_s", row.prefill_tok_per_s},
+                       {"attention_s", or_null(row.attention_s)},
+                       {"selection_s", or_null(row.selection_s)},
+                       {"linear_s", or_null(row.linear_s)},
+                       {"decode_tok_per_s", row.decode_tok_per_s},
+                       {"density", or_null(row.density)},
+                       {"kv_bytes", row.kv_bytes},
+                       {"ppl", row.fidelity.ppl},
+                       {"kl_mean", row.fidelity.kl_mean},
+                       {"kl_p99", row.fidelity.kl_p99},
+                       {"top1_agreement", row.fidelity.top1_agreement}};
+  if (!row.heads.empty()) json["heads"] = to_json(row.heads);
+  return json;
 }
 
 std::optional<CompareRow> row_from_json(const json& from) try {
@@ -86,7 +110,8 @@ std::optional<CompareRow> row_from_json(const json& from) try {
                     .fidelity = {.ppl = number("ppl"),
                                  .kl_mean = number("kl_mean"),
                                  .kl_p99 = number("kl_p99"),
-                                 .top1_agreement = number("top1_agreement")}};
+                                 .top1_agreement = number("top1_agreement")},
+                    .heads = from.contains("heads") ? heads_from_json(from["heads"]) : std::vector<HeadFidelity>{}};
 } catch (const json::exception&) {
   return std::nullopt;
 }

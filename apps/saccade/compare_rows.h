@@ -10,6 +10,14 @@
 
 namespace saccade::app {
 
+/// How well one query head of one layer is served by what was selected for it, over its sampled query rows.
+struct HeadFidelity {
+  int layer = 0, head = 0;
+  double density = 0;       ///< pairs visited / pairs that the model's own mask allows
+  double mass = 0;          ///< share of dense attention's weight that lies on the visited keys, mean over rows
+  double output_error = 0;  ///< ||o - o_dense|| / ||o_dense||, over rows and head_dim together
+};
+
 /// One row of `saccade compare`; the JSON keys have these names.
 struct CompareRow {
   std::string attn;
@@ -21,6 +29,7 @@ struct CompareRow {
   std::optional<double> density;
   std::uint64_t kv_bytes = 0;
   judge::Fidelity fidelity;
+  std::vector<HeadFidelity> heads;  ///< empty where nothing was measured per head, and then not in the JSON
 };
 
 nlohmann::ordered_json to_json(const CompareRow& row);

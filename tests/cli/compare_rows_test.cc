@@ -1,0 +1,40 @@
+#include "apps/saccade/compare_rows.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+namespace saccade::app {
+namespace {
+
+TEST(CompareRow, HeadsComeBackFromTheJson) {
+  CompareRow row{.attn = "window(64)"};
+  row.heads = {{.layer = 0, .head = 3, .density = 0.25, .mass = 0.9, .output_error = 0.01},
+               {.layer = 23, .head = 0, .density = 1, .mass = 1, .output_error = NAN}};
+  const auto again = row_from_json(nlohmann::json::parse(to_json(row).dump()));
+  ASSERT_TRUE(again.has_value());
+  ASSERT_EQ(again->heads.size(), 2U);
+  EXPECT_EQ(again->heads[0].head, 3);
+  EXPECT_EQ(again->heads[0].density, 0.25);
+  EXPECT_EQ(again->heads[0].mass, 0.9);
+  EXPECT_EQ(again->heads[0].output_error, 0.01);
+  EXPECT_EQ(again->heads[1].layer, 23);
+  EXPECT_TRUE(std::isnan(again->heads[1].output_error));
+}
+
+TEST(CompareRow, WithoutHeadsTheJsonHasNoSuchKey) {
+  const CompareRow row{.attn = "dense"};
+  EXPECT_FALSE(to_json(row).contains("heads"));
+  EXPECT_TRUE(row_from_json(to_json(row)).has_value());
+}
+
+TEST(CompareRow, DamagedHeadsAreNoRow) {
+  auto json = to_json(CompareRow{.attn = "dense"});
+  for (const char* heads : {"[[1, 2]]", "[3]", "[[\"a\", 0, 1, 1, 1]]"}) {
+    json["heads"] = nlohmann::json::parse(heads);
+    EXPECT_FALSE(row_from_json(json).has_value()) << heads;
+  }
+}
+
+}  // namespace
+}  // namespace saccade::app

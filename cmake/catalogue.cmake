@@ -59,7 +59,7 @@ macro(catalogue_word word)
   endforeach()
 endmacro()
 
-catalogue_word(where visit.h where.h)
+catalogue_word(where choice.h visit.h where.h)
 
 list(JOIN catalogue_types ", " catalogue_types)
 string(REGEX REPLACE "^, " "" catalogue_orphans "${catalogue_orphans}")

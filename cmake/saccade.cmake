@@ -23,10 +23,10 @@ if(SACCADE_SANITIZE)
   add_link_options(-fsanitize=address,undefined)
 endif()
 
-# saccade_folder(NAME LOWER...): a static library of saccade/NAME/*.cc (or a header-only one), linked to the folders
-# below it; its *_test.cc become the program NAME_test.
+# saccade_folder(NAME LOWER...): a static library of saccade/NAME/*.cc and its parts/*.cc (or a header-only one), linked
+# to the folders below it; its *_test.cc become the program NAME_test.
 function(saccade_folder name)
-  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/saccade/${name}/*.cc)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/saccade/${name}/*.cc ${CMAKE_SOURCE_DIR}/saccade/${name}/parts/*.cc)
   set(tests ${sources})
   list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
   list(FILTER tests INCLUDE REGEX "_test\\.cc$")

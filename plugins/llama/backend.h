@@ -23,6 +23,12 @@ struct Record {
   /// Wall time of those calls.
   std::int64_t attention_ns = 0;
 
+  /// Of attention_ns, what selectors spent on choosing.
+  std::int64_t selection_ns = 0;
+  /// Heads of calls that a selector chose for; of those, heads that ran dense by the selector's own rule, because of a
+  /// floor on recovered mass, and because selecting cost more than it saved.
+  std::int64_t heads_chosen = 0, heads_dense_by_rule = 0, heads_dense_by_floor = 0, heads_dense_by_cost = 0;
+
   std::int64_t linear_calls = 0;  ///< MUL_MAT nodes that ran here
   std::int64_t linear_flop = 0;   ///< theirs: 2 tokens x parameters
   std::int64_t linear_ns = 0;     ///< wall time of those nodes

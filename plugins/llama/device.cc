@@ -57,6 +57,11 @@ void log(ggml_log_level level, const char* format, Args... args) {
 void add(Record& sum, const Record& more) {
   sum.pairs_visited += more.pairs_visited;
   sum.pairs_i16 += more.pairs_i16;
+  sum.selection_ns += more.selection_ns;
+  sum.heads_chosen += more.heads_chosen;
+  sum.heads_dense_by_rule += more.heads_dense_by_rule;
+  sum.heads_dense_by_floor += more.heads_dense_by_floor;
+  sum.heads_dense_by_cost += more.heads_dense_by_cost;
   sum.pairs_bf16 += more.pairs_bf16;
   sum.pairs_dense += more.pairs_dense;
   sum.calls += more.calls;

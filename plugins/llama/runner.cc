@@ -1,6 +1,7 @@
 #include "plugins/llama/runner.h"
 
 #include <chrono>
+#include <map>
 #include <vector>
 
 #include "plugins/llama/layer.h"
@@ -16,6 +17,12 @@ std::byte* at(const ggml_tensor& tensor, std::ptrdiff_t offset) {
 }
 
 std::ptrdiff_t stride(const ggml_tensor& tensor, int dim) { return static_cast<std::ptrdiff_t>(tensor.nb[dim]); }
+
+using Clock = std::chrono::steady_clock;
+
+std::int64_t ns_since(Clock::time_point start) {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start).count();
+}
 
 const Plan& dense_plan() {
   static const Plan plan = Plan::from_spec("dense");
@@ -85,7 +92,7 @@ struct Runner::Part {
 };
 
 Record Runner::run(const ggml_tensor& node, const Plan& plan, Team& team) {
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = Clock::now();
   const ggml_tensor* mask = node.src[3];
   const Pos n_mask_heads = mask == nullptr ? 1 : mask->ne[2];
   Record record;
@@ -93,9 +100,42 @@ Record Runner::run(const ggml_tensor& node, const Plan& plan, Team& team) {
   for (Pos stream = 0; stream < node.ne[3]; ++stream) {
     for (Pos head = 0; head < n_mask_heads; ++head) run_part({node, stream, head, n_mask_heads}, plan, team, record);
   }
-  record.attention_ns =
-      std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - start).count();
+  record.attention_ns = ns_since(start);
   return record;
+}
+
+/// A pattern for each head of the call, the selectors of the plan having looked at it.
+std::vector<WherePtr> Runner::choose_all(const Part& part, const AttendCall& call, const Plan& plan, Team& team,
+                                         Record& record) {
+  const int layer = layer_of(part.node);
+  std::map<const Choice*, std::vector<int>> heads_of;
+  std::vector<WherePtr> chosen(static_cast<std::size_t>(part.n_heads()));
+  for (int i = 0; i < part.n_heads(); ++i) {
+    const Choice& choice = plan.choice(layer, static_cast<int>(part.head(i)));
+    WherePtr& pattern = chosen[static_cast<std::size_t>(i)];
+    pattern = choice.pattern();
+    if (pattern == nullptr) heads_of[&choice].push_back(i);
+  }
+  const auto start = Clock::now();
+  for (const auto& [choice, heads] : heads_of) {
+    const SelectCall select{.q = call.q,
+                            .k = call.k,
+                            .kv_head = call.kv_head,
+                            .heads = heads,
+                            .q_begin = call.q_begin,
+                            .scale = call.scale,
+                            .softcap = call.softcap,
+                            .layer = layer,
+                            .team = &team};
+    const Selection selection = choose(*choice, select);
+    for (std::size_t i = 0; i < heads.size(); ++i) chosen[static_cast<std::size_t>(heads[i])] = selection.of_head[i];
+    record.heads_chosen += static_cast<std::int64_t>(heads.size());
+    record.heads_dense_by_rule += selection.n_dense_by_rule;
+    record.heads_dense_by_floor += selection.n_dense_by_floor;
+    record.heads_dense_by_cost += selection.n_dense_by_cost;
+  }
+  if (!heads_of.empty()) record.selection_ns += ns_since(start);
+  return chosen;
 }
 
 void Runner::run_part(const Part& part, const Plan& plan, Team& team, Record& record) {
@@ -114,15 +154,15 @@ void Runner::run_part(const Part& part, const Plan& plan, Team& team, Record& re
   const BiasView mask = part.mask();
   const Pos most_visible = params.n_kv_max > 0 ? params.n_kv_max : GivenMask::kNoBound;
   std::vector<const Where*> where;
+  std::vector<WherePtr> chosen;
   std::optional<GivenMask> given;
   if (const auto p0 = causal_run(mask, call.q.len, call.k.len, team, most_visible)) {
     const bool in_order = slot_order_.holds(call.k.data, *p0, call.q.len);
     if (!in_order) record.calls_not_causal = 1;
-    const Plan& used = in_order ? plan : dense_plan();
-    const int layer = layer_of(part.node);
-    for (Pos i = 0; i < part.n_heads(); ++i) where.push_back(&used.where(layer, static_cast<int>(part.head(i))));
     call.q_begin = *p0;
     call.k.len = call.v.len = *p0 + call.q.len;  // the rest is padding that nobody sees
+    chosen = choose_all(part, call, in_order ? plan : dense_plan(), team, record);
+    for (const WherePtr& pattern : chosen) where.push_back(pattern.get());
     record.pairs_dense += dense_pairs(*p0, call.q.len, call.k.len, part.n_heads());
   } else {
     slot_order_.lose(call.k.data);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "ggml.h"
 #include "plugins/llama/backend.h"
@@ -23,6 +24,8 @@ class Runner {
  private:
   struct Part;
   void run_part(const Part& part, const Plan& plan, Team& team, Record& record);
+  std::vector<WherePtr> choose_all(const Part& part, const AttendCall& call, const Plan& plan, Team& team,
+                                   Record& record);
 
   Workspace workspace_;
   SlotOrder slot_order_;

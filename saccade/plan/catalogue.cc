@@ -10,16 +10,16 @@ namespace {
 
 /// `Row` names a mechanism as a type, so that this is a plain function.
 template <class Row>
-WherePtr make_where_of(const SpecArgs& args) {
+ChoicePtr make_choice_of(const SpecArgs& args) {
   typename Row::Mechanism mechanism;
   assign_params(std::string(Row::kWord) + "/" + std::string(Row::kName), args, mechanism);
-  return make_where(std::move(mechanism));
+  return make_choice(std::move(mechanism));
 }
 
 template <class Row>
 MechanismInfo info_of() {
-  return {Row::kWord,         Row::kName, Row::kSentence, Row::kSource, params_of<typename Row::Mechanism>(),
-          &make_where_of<Row>};
+  return {Row::kWord,          Row::kName, Row::kSentence, Row::kSource, params_of<typename Row::Mechanism>(),
+          &make_choice_of<Row>};
 }
 
 template <class... Row>

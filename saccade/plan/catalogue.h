@@ -5,7 +5,7 @@
 
 #include "saccade/plan/fields.h"
 #include "saccade/plan/spec.h"
-#include "saccade/where/where.h"
+#include "saccade/where/choice.h"
 
 namespace saccade {
 
@@ -19,7 +19,7 @@ struct MechanismInfo {
   std::vector<ParamInfo> params;
 
   /// Builds it. Errors: Fault::kUser, one line, "where/window: n must be >= 1, got -1".
-  WherePtr (*make_where)(const SpecArgs& args) = nullptr;
+  ChoicePtr (*make_choice)(const SpecArgs& args) = nullptr;
 };
 
 /// Every mechanism there is, by word and name. CMake writes the list from the file names (cmake/catalogue.cmake).

@@ -28,8 +28,8 @@ TEST(Catalogue, EveryMechanismIsBuiltFromItsDefaultsAsTyped) {
       EXPECT_FALSE(param.help.empty()) << info.name << ": " << param.name << " has no help";
       args.emplace_back(param.name, param.default_value);
     }
-    EXPECT_NE(info.make_where(args), nullptr) << info.name;
-    EXPECT_NE(info.make_where({}), nullptr) << info.name;
+    EXPECT_NE(info.make_choice(args), nullptr) << info.name;
+    EXPECT_NE(info.make_choice({}), nullptr) << info.name;
   }
 }
 

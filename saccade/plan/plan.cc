@@ -48,15 +48,15 @@ std::string read_file(const std::string& path) {
 }  // namespace
 
 struct Plan::Built {
-  WherePtr by_default;
-  std::vector<WherePtr> of_row;
+  ChoicePtr by_default;
+  std::vector<ChoicePtr> of_row;
 
   Built(const Row& default_row, const std::vector<Row>& rows) {
-    std::map<std::string, WherePtr> made;
+    std::map<std::string, ChoicePtr> made;
     const auto make = [&](const Spec& spec) {
-      WherePtr& where = made[print_spec(spec)];
-      if (where == nullptr) where = build_where(spec);
-      return where;
+      ChoicePtr& choice = made[print_spec(spec)];
+      if (choice == nullptr) choice = build_choice(spec);
+      return choice;
     };
     by_default = make(default_row.attn);
     for (const Row& row : rows) of_row.push_back(make(row.attn));
@@ -101,11 +101,16 @@ void Plan::check(int n_layers, int n_heads) const {
   }
 }
 
-const Where& Plan::where(int layer, int head) const {
+const Choice& Plan::choice(int layer, int head) const {
   for (std::size_t i = rows_.size(); i-- > 0;) {
     if (covers(rows_[i].layers, layer) && covers(rows_[i].heads, head)) return *built_->of_row[i];
   }
   return *built_->by_default;
+}
+
+bool Plan::depends_on_batch() const {
+  const auto depends = [](const ChoicePtr& choice) { return choice->traits().depends_on_batch; };
+  return depends(built_->by_default) || std::ranges::any_of(built_->of_row, depends);
 }
 
 std::string Plan::print() const {

@@ -10,7 +10,7 @@
 #include "saccade/base/precision.h"
 #include "saccade/base/view.h"
 #include "saccade/plan/spec.h"
-#include "saccade/where/where.h"
+#include "saccade/where/choice.h"
 
 namespace saccade {
 
@@ -42,8 +42,11 @@ class Plan {
   /// Errors: Fault::kUser when a row names a layer or head that a model of this size does not have.
   void check(int n_layers, int n_heads) const;
 
-  /// What this head of this layer looks at; lives as long as the plan. Equal specs give the same pointer.
-  const Where& where(int layer, int head) const;
+  /// What says where this head of this layer looks; lives as long as the plan. Equal specs give the same pointer.
+  const Choice& choice(int layer, int head) const;
+
+  /// Somewhere a choice depends on how a prompt is cut into batches (SelectTraits): larger batches serve it better.
+  bool depends_on_batch() const;
 
   /// The spec alone when that says it all, else JSON; from_spec / from_json of it gives an equal plan.
   std::string print() const;
@@ -74,7 +77,7 @@ class Plan {
   std::vector<Row> rows_;
   Precision precision_ = Precision::kAuto;
   LinearLayers linear_ = LinearLayers::kAuto;
-  std::shared_ptr<const Built> built_;  // the Where of every row, made once
+  std::shared_ptr<const Built> built_;  // the Choice of every row, made once
 };
 
 }  // namespace saccade

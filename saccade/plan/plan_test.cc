@@ -37,8 +37,8 @@ Pos reach(const Where& where) {
 
 TEST(Plan, OneSpecIsForEverything) {
   const Plan plan = Plan::from_spec(" window( 7 ) ");
-  EXPECT_EQ(reach(plan.where(0, 0)), 7);
-  EXPECT_EQ(&plan.where(0, 0), &plan.where(23, 13));
+  EXPECT_EQ(reach(*plan.choice(0, 0).pattern()), 7);
+  EXPECT_EQ(&plan.choice(0, 0), &plan.choice(23, 13));
   EXPECT_EQ(plan.print(), "window(7)");
   EXPECT_EQ(Plan::from_spec(plan.print()), plan);
   plan.check(1, 1);
@@ -46,15 +46,15 @@ TEST(Plan, OneSpecIsForEverything) {
 
 TEST(Plan, ReadsTheExample) {
   const Plan plan = Plan::from_json(kExample);
-  const Where& dense = plan.where(0, 0);
-  const Where& sparse = plan.where(2, 0);
-  EXPECT_TRUE(dense.admits(5000, 100));
-  EXPECT_FALSE(sparse.admits(5000, 100));
-  EXPECT_TRUE(sparse.admits(5000, 3));
+  const Choice& dense = plan.choice(0, 0);
+  const Choice& sparse = plan.choice(2, 0);
+  EXPECT_TRUE(dense.pattern()->admits(5000, 100));
+  EXPECT_FALSE(sparse.pattern()->admits(5000, 100));
+  EXPECT_TRUE(sparse.pattern()->admits(5000, 3));
   for (int layer = 0; layer < 26; ++layer) {
     for (int head = 0; head < 8; ++head) {
       const bool in_row = layer >= 2 && layer <= 23 && (head == 0 || (head >= 3 && head <= 5));
-      EXPECT_EQ(&plan.where(layer, head), in_row ? &sparse : &dense) << layer << " " << head;
+      EXPECT_EQ(&plan.choice(layer, head), in_row ? &sparse : &dense) << layer << " " << head;
     }
   }
   EXPECT_EQ(plan.print(), R"json({"default":{"attn":"dense"},)json"
@@ -66,11 +66,11 @@ TEST(Plan, LaterRowsWinOverEarlierOnesAndRowsOverTheDefault) {
       {"attn": "window(2)", "layers": "1-3"},
       {"attn": "window(3)", "heads": "1"},
       {"attn": "window(4)", "layers": 3}]})json");
-  EXPECT_EQ(reach(plan.where(0, 0)), 1);
-  EXPECT_EQ(reach(plan.where(1, 0)), 2);
-  EXPECT_EQ(reach(plan.where(0, 1)), 3);
-  EXPECT_EQ(reach(plan.where(1, 1)), 3);
-  EXPECT_EQ(reach(plan.where(3, 1)), 4);
+  EXPECT_EQ(reach(*plan.choice(0, 0).pattern()), 1);
+  EXPECT_EQ(reach(*plan.choice(1, 0).pattern()), 2);
+  EXPECT_EQ(reach(*plan.choice(0, 1).pattern()), 3);
+  EXPECT_EQ(reach(*plan.choice(1, 1).pattern()), 3);
+  EXPECT_EQ(reach(*plan.choice(3, 1).pattern()), 4);
 }
 
 TEST(Plan, WithoutADefaultEverythingIsDense) {
@@ -84,9 +84,9 @@ TEST(Plan, EqualSpecsShareOnePattern) {
       {"layers": "0", "attn": "window(5)"},
       {"layers": "1", "attn": " window( 5 )"},
       {"layers": "2", "attn": "dense"}]})json");
-  EXPECT_EQ(&plan.where(0, 0), &plan.where(1, 0));
-  EXPECT_EQ(&plan.where(2, 0), &plan.where(3, 0));
-  EXPECT_NE(&plan.where(0, 0), &plan.where(2, 0));
+  EXPECT_EQ(&plan.choice(0, 0), &plan.choice(1, 0));
+  EXPECT_EQ(&plan.choice(2, 0), &plan.choice(3, 0));
+  EXPECT_NE(&plan.choice(0, 0), &plan.choice(2, 0));
 }
 
 TEST(Plan, CopiesSharePatternsThatOutliveTheOriginal) {
@@ -94,9 +94,9 @@ TEST(Plan, CopiesSharePatternsThatOutliveTheOriginal) {
   {
     const Plan original = Plan::from_json(kExample);
     copy = original;
-    EXPECT_EQ(&copy.where(2, 0), &original.where(2, 0));
+    EXPECT_EQ(&copy.choice(2, 0), &original.choice(2, 0));
   }
-  EXPECT_TRUE(copy.where(2, 0).admits(5000, 3));
+  EXPECT_TRUE(copy.choice(2, 0).pattern()->admits(5000, 3));
   EXPECT_EQ(copy, Plan::from_json(kExample));
 }
 

@@ -63,7 +63,7 @@ Spec read_attn(const Json& row, std::string_view place) {
   if (!attn.is_string()) fail_user(fmt::format("plan: {}.attn must be a string, got {}", place, attn.type_name()));
   try {
     Spec spec = parse_spec(attn.get_ref<const std::string&>());
-    build_where(spec);  // here, where an error can still say in which row
+    build_choice(spec);  // here, where an error can still say in which row
     return spec;
   } catch (const Error& error) {
     throw Error(error.fault(), fmt::format("plan: {}.attn: {}", place, error.what()));

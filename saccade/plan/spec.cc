@@ -196,15 +196,15 @@ std::string print_spec(const Spec& spec) {
   return out;
 }
 
-WherePtr build_where(const Spec& spec) {
+ChoicePtr build_choice(const Spec& spec) {
   if (spec.kind == Spec::Kind::kMechanism) {
-    if (const MechanismInfo* info = find(spec.name)) return info->make_where(spec.args);
+    if (const MechanismInfo* info = find(spec.name)) return info->make_choice(spec.args);
     std::vector<std::string_view> known;
     for (const MechanismInfo& info : catalogue()) known.push_back(info.name);
     fail_user(fmt::format("unknown mechanism {}; {}", quote(spec.name), suggest(spec.name, known)));
   }
-  std::vector<WherePtr> parts;
-  for (const Spec& part : spec.parts) parts.push_back(build_where(part));
+  std::vector<ChoicePtr> parts;
+  for (const Spec& part : spec.parts) parts.push_back(build_choice(part));
   return spec.kind == Spec::Kind::kUnion ? unite(std::move(parts)) : intersect(std::move(parts));
 }
 

@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "saccade/where/where.h"
+#include "saccade/where/choice.h"
 
 namespace saccade {
 
@@ -25,15 +25,15 @@ struct Spec {
   bool operator==(const Spec&) const = default;
 };
 
-/// Reads the grammar only; names and parameters are looked at by `build_where`.
+/// Reads the grammar only; names and parameters are looked at by `build_choice`.
 /// Errors: Fault::kUser, one line that quotes the spec and says at which character.
 Spec parse_spec(std::string_view text);
 
 /// parse_spec(print_spec(s)) == s.
 std::string print_spec(const Spec& spec);
 
-/// Looks every name up in the catalogue and builds the pattern.
+/// Looks every name up in the catalogue and builds the pattern, or what will choose one.
 /// Errors: Fault::kUser, one line; an unknown mechanism or parameter names its nearest neighbour.
-WherePtr build_where(const Spec& spec);
+ChoicePtr build_choice(const Spec& spec);
 
 }  // namespace saccade

@@ -32,7 +32,7 @@ std::string parse_error(std::string_view text) {
 }
 
 std::string build_error(std::string_view text) {
-  return error_line([&] { build_where(parse_spec(text)); });
+  return error_line([&] { build_choice(parse_spec(text)); });
 }
 
 TEST(Spec, ReadsTheGrammar) {
@@ -152,11 +152,11 @@ TEST(Spec, NoiseIsAnErrorOfOneLine) {
 }
 
 TEST(BuildWhere, LooksUpNamesAndParameters) {
-  const WherePtr where = build_where(parse_spec("window(3)+sink(n=2)"));
+  const WherePtr where = build_choice(parse_spec("window(3)+sink(n=2)"))->pattern();
   std::string seen;
   for (Pos k_pos = 0; k_pos < 12; ++k_pos) seen += where->admits(9, k_pos) ? '#' : '.';
   EXPECT_EQ(seen, "##.....###..");
-  const WherePtr both = build_where(parse_spec("window(8)&sink(4)"));
+  const WherePtr both = build_choice(parse_spec("window(8)&sink(4)"))->pattern();
   seen.clear();
   for (Pos k_pos = 0; k_pos < 12; ++k_pos) seen += both->admits(9, k_pos) ? '#' : '.';
   EXPECT_EQ(seen, "..##........");

@@ -13,7 +13,7 @@ int main(int argc, char** argv) {
       const saccade::Plan plan = saccade::Plan::from_spec(argv[1]);
       fmt::print("{}: query 9 sees", plan.print());
       for (saccade::Pos k_pos = 0; k_pos < 16; ++k_pos) {
-        if (plan.where(0, 0).admits(9, k_pos)) fmt::print(" {}", k_pos);
+        if (plan.choice(0, 0).pattern()->admits(9, k_pos)) fmt::print(" {}", k_pos);
       }
       fmt::print("\n");
       return 0;

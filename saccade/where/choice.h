@@ -1,0 +1,102 @@
+#pragma once
+
+#include <concepts>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "saccade/where/parts/selection.h"
+#include "saccade/where/where.h"
+
+namespace saccade {
+
+/// What a spec stands for: a pattern of positions, or a selector, which has to look at the data before it becomes one.
+class Choice {
+ public:
+  virtual ~Choice() = default;
+
+  /// The pattern, where it is one already; null where `choose` has to be asked.
+  virtual WherePtr pattern() const { return nullptr; }
+
+  /// A pattern for each of call.heads. Replaces `out`. Errors: Fault::kMachine when memory runs out.
+  virtual void choose(const SelectCall& call, Selection& out) const = 0;
+
+  /// Looks at what the other parts of a union chose, and may widen it (`floor`). Most do not.
+  virtual void review(const SelectCall& /*call*/, Selection& /*chosen*/) const {}
+  virtual bool reviews() const { return false; }
+
+  virtual SelectTraits traits() const { return {.prefill = true, .decode = true}; }
+};
+
+using ChoicePtr = std::shared_ptr<const Choice>;
+
+/// What a file in where/ offers when it is a selector; `kTraits` says what it promises.
+template <class M>
+concept Selector = requires(const M m, const SelectCall& call, Selection& out) {
+  { m.choose(call, out) } -> std::same_as<void>;
+  { M::kTraits } -> std::convertible_to<SelectTraits>;
+};
+
+/// What it offers when it reviews the choice of others.
+template <class M>
+concept Reviewer = requires(const M m, const SelectCall& call, Selection& chosen) {
+  { m.review(call, chosen) } -> std::same_as<void>;
+  { M::kTraits } -> std::convertible_to<SelectTraits>;
+};
+
+/// The pattern as a choice.
+ChoicePtr make_choice(WherePtr pattern);
+
+namespace detail {
+
+template <class M>
+class ChoiceOf final : public Choice {
+ public:
+  explicit ChoiceOf(M mechanism) : mechanism_(std::move(mechanism)) {}
+  void choose(const SelectCall& call, Selection& out) const override {
+    out = {};
+    if constexpr (Selector<M>) mechanism_.choose(call, out);
+  }
+  void review(const SelectCall& call, Selection& chosen) const override {
+    if constexpr (Reviewer<M>) mechanism_.review(call, chosen);
+  }
+  bool reviews() const override { return Reviewer<M>; }
+  SelectTraits traits() const override { return M::kTraits; }
+
+ private:
+  M mechanism_;
+};
+
+}  // namespace detail
+
+/// Wraps one mechanism of any kind. Errors: whatever its own `check()` throws, if it has one.
+template <class M>
+ChoicePtr make_choice(M mechanism) {
+  if constexpr (WhereMechanism<M>) {
+    return make_choice(make_where(std::move(mechanism)));
+  } else {
+    static_assert(Selector<M> || Reviewer<M>, "a mechanism of where/ has visits and admits, or choose, or review");
+    if constexpr (requires { mechanism.check(); }) mechanism.check();
+    return std::make_shared<detail::ChoiceOf<M>>(std::move(mechanism));
+  }
+}
+
+/// What any of the parts shows (`+`); those that review look at what the others chose. Requires at least one part.
+ChoicePtr unite(std::vector<ChoicePtr> parts);
+
+/// What all of the parts show (`&`). Requires at least one part. Errors: Fault::kUser when one of them reviews.
+ChoicePtr intersect(std::vector<ChoicePtr> parts);
+
+/// What the heads of a call run: the choice's answer, but dense for a head whose choice would save too little
+/// (call.fallbacks), which Selection::n_dense_by_cost counts.
+///
+/// Requires  choice.pattern() == nullptr
+/// Errors    Fault::kMachine, one line, when memory runs out
+/// Cost      the selectors' own, and one look at each list
+Selection choose(const Choice& choice, const SelectCall& call);
+
+/// Pairs of a query of the call and a key that a pattern visits, the ragged ends counted half: what attention will
+/// cost, before it runs.
+std::int64_t estimated_pairs(const Where& where, Range q_positions, Pos kv_len);
+
+}  // namespace saccade

@@ -46,6 +46,15 @@ class Joined final : public Where {
     }
   }
 
+  Pos q_step() const override {
+    Pos least = 1;
+    for (const WherePtr& part : parts_) {
+      const Pos step = part->q_step();
+      if (step > 1 && (least == 1 || step < least)) least = step;
+    }
+    return least;
+  }
+
  private:
   static constexpr Pos kWords = 8;
   Join how_;

@@ -31,11 +31,16 @@ class Where {
   /// Sets bit j of words[j / 32] for each key keys.begin + j that the query sees, and clears the others up to a whole
   /// word: (keys.size() + 31) / 32 words are written.
   virtual void mask(Pos q_pos, Range keys, std::uint32_t* words) const = 0;
+
+  /// visits() is sharp for blocks of queries that begin and end at multiples of this position: one step sees few keys
+  /// that not all of it sees. A larger or unaligned block gets the union, with masks. 1: sharp for any block.
+  virtual Pos q_step() const { return 1; }
 };
 
 using WherePtr = std::shared_ptr<const Where>;
 
-/// What a file in where/ has to offer; `fields` (see plan/fields.h) names its parameters for every door.
+/// What a file in where/ has to offer; `fields` (see plan/fields.h) names its parameters for every door. `q_step`, if
+/// it has one, as in Where.
 template <class M>
 concept WhereMechanism = requires(const M m, Pos pos, Range block, VisitList& out) {
   { m.admits(pos, pos) } -> std::same_as<bool>;
@@ -58,6 +63,10 @@ class WhereOf final : public Where {
       *words++ = word;
     }
   }
+  Pos q_step() const override {
+    if constexpr (requires { mechanism_.q_step(); }) return mechanism_.q_step();
+    return 1;
+  }
 
  private:
   M mechanism_;
@@ -72,7 +81,8 @@ WherePtr make_where(M mechanism) {
   return std::make_shared<detail::WhereOf<M>>(std::move(mechanism));
 }
 
-/// Keys that any of the parts admits (`+` in a spec). Requires at least one part.
+/// Keys that any of the parts admits (`+` in a spec). Requires at least one part. Its q_step, and that of an
+/// intersection, is the smallest of its parts' that is more than 1.
 WherePtr unite(std::vector<WherePtr> parts);
 
 /// Keys that all of the parts admit (`&` in a spec). Requires at least one part.

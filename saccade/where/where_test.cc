@@ -60,5 +60,21 @@ TEST(Where, AJoinedMaskIsWhatItsPartsAdmit) {
   }
 }
 
+/// Dense, but sharp for whole steps only.
+struct Stepped : where::Dense {
+  Pos step = 64;
+  Pos q_step() const { return step; }
+};
+
+TEST(Where, AJoinStepsAsTheFinestOfItsPartsThatStepsAtAll) {
+  const WherePtr by64 = make_where(Stepped{{}, 64}), by128 = make_where(Stepped{{}, 128});
+  EXPECT_EQ(kWindow->q_step(), 1);
+  EXPECT_EQ(by64->q_step(), 64);
+  EXPECT_EQ(unite({kWindow, kSink})->q_step(), 1);
+  EXPECT_EQ(unite({kWindow, by128, by64, kSink})->q_step(), 64);
+  EXPECT_EQ(intersect({by128, kSink})->q_step(), 128);
+  EXPECT_EQ(unite({intersect({by128, kSink}), kWindow})->q_step(), 128);
+}
+
 }  // namespace
 }  // namespace saccade

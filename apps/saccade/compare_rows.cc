@@ -2,17 +2,8 @@
 
 #include <fmt/format.h>
 
-#include <cerrno>
-#include <cmath>
-#include <cstdio>
-#include <cstring>
-#include <filesystem>
+#include <algorithm>
 #include <limits>
-#include <memory>
-
-#include "apps/saccade/hash.h"
-#include "apps/saccade/output.h"
-#include "saccade/base/error.h"
 
 namespace saccade::app {
 namespace {
@@ -22,21 +13,6 @@ using nlohmann::ordered_json;
 
 ordered_json or_null(const std::optional<double>& value) {
   return value ? ordered_json(*value) : ordered_json(nullptr);
-}
-
-std::string read_all(const std::string& path) {
-  const auto close = [](std::FILE* file) { std::fclose(file); };
-  const std::unique_ptr<std::FILE, decltype(close)> file(std::fopen(path.c_str(), "rb"), close);
-  std::string text;
-  char part[65536];
-  while (file) {
-    const auto n = std::fread(part, 1, sizeof part, file.get());
-    if (n == 0) break;
-    text.append(part, n);
-  }
-  if (!file || std::ferror(file.get()) != 0)
-    fail_machine(fmt::format("cannot read {}: {}", path, std::strerror(errno)));
-  return text;
 }
 
 /// "1.23" or "-".
@@ -65,8 +41,6 @@ std::vector<HeadFidelity> heads_from_json(const json& array) {
                      .output_error = number(head.at(4))});
   return heads;
 }
-
-std::string reference_path(const std::string& path) { return path + ".reference"; }
 
 }  // namespace
 
@@ -131,73 +105,6 @@ std::string table_of(const std::vector<CompareRow>& rows) {
         static_cast<double>(row.kv_bytes) / (1 << 20), row.fidelity.ppl, row.fidelity.kl_mean, row.fidelity.kl_p99,
         row.fidelity.top1_agreement);
   return text;
-}
-
-ResumeFile::ResumeFile(std::string path) : path_(std::move(path)) {
-  if (path_.empty()) return;
-  check_writable(path_);
-  std::error_code none_yet;
-  if (!std::filesystem::is_regular_file(path_, none_yet)) return;
-  const std::string text = read_all(path_);
-  for (std::size_t at = 0; at < text.size();) {
-    const auto end = text.find('\n', at);
-    if (end == std::string::npos) break;  // the line that was being written when we were stopped
-    const auto line = ordered_json::parse(text.substr(at, end - at), nullptr, false);
-    if (!line.is_object() || !line.contains("comparison") || !line["comparison"].is_string() ||
-        !line.contains("canonical") || !line["canonical"].is_string() || !line.contains("row"))
-      fail_user(fmt::format("--resume {}: it holds something else than rows of saccade compare", path_));
-    lines_.push_back({line["comparison"], line["canonical"], line});
-    at = end + 1;
-  }
-  if (!text.empty() && lines_.empty() && text.find("{\"comparison\"") != 0)
-    fail_user(fmt::format("--resume {}: it holds something else than rows of saccade compare", path_));
-}
-
-std::optional<CompareRow> ResumeFile::find(const Attention& attention) const {
-  for (const auto& line : lines_) {
-    if (line.comparison != comparison_ || line.canonical != attention.canonical) continue;
-    auto row = row_from_json(line.json["row"]);
-    if (row) row->attn = attention.typed;
-    return row;
-  }
-  return std::nullopt;
-}
-
-void ResumeFile::add(const Attention& attention, const CompareRow& row) {
-  if (path_.empty()) return;
-  std::erase_if(lines_, [&](const Line& line) {
-    return line.comparison == comparison_ && line.canonical == attention.canonical;
-  });
-  lines_.push_back({comparison_,
-                    attention.canonical,
-                    {{"comparison", comparison_}, {"canonical", attention.canonical}, {"row", to_json(row)}}});
-  OutputFile file(path_);
-  for (const auto& line : lines_) file.write(line.json.dump() + "\n");
-  file.commit();
-}
-
-bool ResumeFile::load(ReferenceLogits& reference) const {
-  if (path_.empty()) return false;
-  const auto close = [](std::FILE* file) { std::fclose(file); };
-  const std::unique_ptr<std::FILE, decltype(close)> file(std::fopen(reference_path(path_).c_str(), "rb"), close);
-  if (!file) return false;
-  std::string line;
-  for (int c = 0; line.size() < 4096 && (c = std::fgetc(file.get())) != EOF && c != '\n';) line += static_cast<char>(c);
-  const json head = json::parse(line, nullptr, false);
-  if (!head.is_object() || head.value("comparison", "") != comparison_) return false;
-  const auto n = reference.n_positions * reference.n_vocab;
-  reference.values.resize(n);
-  if (std::fread(reference.values.data(), sizeof(float), n, file.get()) != n) return false;
-  return head.value("hash", "") == Hash().add_values<float>(reference.values).text();
-}
-
-void ResumeFile::save(const ReferenceLogits& reference) const {
-  if (path_.empty()) return;
-  OutputFile file(reference_path(path_));
-  file.write(json{{"comparison", comparison_}, {"hash", Hash().add_values<float>(reference.values).text()}}.dump() +
-             "\n");
-  file.write(std::as_bytes(std::span(reference.values)));
-  file.commit();
 }
 
 }  // namespace saccade::app

@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "apps/saccade/attention.h"
 #include "saccade/judge/fidelity.h"
 
 namespace saccade::app {
@@ -37,37 +36,5 @@ nlohmann::ordered_json to_json(const CompareRow& row);
 std::optional<CompareRow> row_from_json(const nlohmann::json& json);
 /// For people: speed-up is against the first row.
 std::string table_of(const std::vector<CompareRow>& rows);
-
-/// The reference's logits at the sampled positions; 4 n_positions n_vocab bytes.
-struct ReferenceLogits {
-  std::size_t n_positions = 0, n_vocab = 0;
-  std::vector<float> values;
-  std::span<const float> row(std::size_t i) const { return std::span(values).subspan(i * n_vocab, n_vocab); }
-};
-
-/// Finished rows on disk, so that an interrupted comparison goes on: one line of JSON a row, and the reference's logits
-/// beside them in PATH.reference. Rows of other models, texts or settings stay and are not used.
-///
-/// Errors    Fault::kUser when the file is not ours; Fault::kMachine when it cannot be written
-class ResumeFile {
- public:
-  /// An empty path: nothing is kept.
-  explicit ResumeFile(std::string path);
-  /// To be called first: names everything that rows must have in common to stand in one table.
-  void begin(std::string comparison) { comparison_ = std::move(comparison); }
-  std::optional<CompareRow> find(const Attention& attention) const;
-  void add(const Attention& attention, const CompareRow& row);
-  /// False when there are none for this comparison, or they are damaged.
-  bool load(ReferenceLogits& reference) const;
-  void save(const ReferenceLogits& reference) const;
-
- private:
-  struct Line {
-    std::string comparison, canonical;
-    nlohmann::ordered_json json;
-  };
-  std::string path_, comparison_;
-  std::vector<Line> lines_;
-};
 
 }  // namespace saccade::app

@@ -23,10 +23,13 @@ struct RunOptions : ModelOptions {
   bool raw = false, truncate = false, given_attn = false, given_plan = false;
 };
 
-struct CompareOptions : ModelOptions {
+/// What commands take that put several attentions beside each other, one a row.
+struct RowOptions : ModelOptions {
   std::vector<std::string> attn, plans;
   std::string resume, output;
 };
+
+struct CompareOptions : RowOptions {};
 
 struct ListOptions {
   std::string word, name;

@@ -20,8 +20,8 @@ struct Record {
   std::int64_t calls = 0;
   /// Of those, calls whose mask was not one causal run: they ran dense, whatever the plan.
   std::int64_t calls_not_causal = 0;
-  /// Wall time of those calls.
-  std::int64_t attention_ns = 0;
+  /// Wall time of those calls, without what a judge spent on looking at them (judge.h), which is judged_ns.
+  std::int64_t attention_ns = 0, judged_ns = 0;
 
   /// Of attention_ns, what selectors spent on choosing.
   std::int64_t selection_ns = 0;

@@ -67,6 +67,7 @@ void add(Record& sum, const Record& more) {
   sum.calls += more.calls;
   sum.calls_not_causal += more.calls_not_causal;
   sum.attention_ns += more.attention_ns;
+  sum.judged_ns += more.judged_ns;
   sum.linear_calls += more.linear_calls;
   sum.linear_flop += more.linear_flop;
   sum.linear_ns += more.linear_ns;

@@ -4,6 +4,7 @@
 #include <map>
 #include <vector>
 
+#include "plugins/llama/judge.h"
 #include "plugins/llama/layer.h"
 #include "plugins/llama/params.h"
 #include "plugins/llama/support.h"
@@ -39,6 +40,11 @@ struct Runner::Part {
 
   Pos head(Pos i) const { return mask_head + i * n_mask_heads; }
   Pos n_heads() const { return q().ne[2] / n_mask_heads; }
+  std::vector<int> heads() const {
+    std::vector<int> all;
+    for (Pos i = 0; i < n_heads(); ++i) all.push_back(static_cast<int>(head(i)));
+    return all;
+  }
   const ggml_tensor& q() const { return *node.src[0]; }
   const ggml_tensor& k() const { return *node.src[1]; }
 
@@ -100,7 +106,7 @@ Record Runner::run(const ggml_tensor& node, const Plan& plan, Team& team) {
   for (Pos stream = 0; stream < node.ne[3]; ++stream) {
     for (Pos head = 0; head < n_mask_heads; ++head) run_part({node, stream, head, n_mask_heads}, plan, team, record);
   }
-  record.attention_ns = ns_since(start);
+  record.attention_ns = ns_since(start) - record.judged_ns;
   return record;
 }
 
@@ -178,6 +184,7 @@ void Runner::run_part(const Part& part, const Plan& plan, Team& team, Record& re
   record.pairs_visited += cost.pairs_visited;
   record.pairs_i16 += cost.pairs_i16;
   record.pairs_bf16 += cost.pairs_bf16;
+  if (!chosen.empty()) record.judged_ns += show_to_judge({call, layer_of(part.node), part.heads(), team});
 }
 
 }  // namespace saccade::llama

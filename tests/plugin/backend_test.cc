@@ -4,7 +4,11 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <thread>
+
 #include "ggml-backend.h"
+#include "plugins/llama/judge.h"
 #include "tests/plugin/attention_case.h"
 #include "tests/tolerance.h"
 
@@ -110,6 +114,54 @@ TEST_F(Backend, AfterDisorderInTheSlotsItRunsDense) {
   mask[10] = 0;  // and filled it again: nobody can tell that its key is now the newest
   check(c, graph, graph.run(ours), kAll);
   EXPECT_EQ(llama::record().calls_not_causal, 2);
+}
+
+/// Takes its time, and keeps what it saw.
+struct SlowJudge : llama::Judge {
+  void look(const llama::JudgedCall& judged) override {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    ++n_looks;
+    layer = judged.layer;
+    heads.assign(judged.heads.begin(), judged.heads.end());
+    q_begin = judged.call.q_begin;
+    n_patterns = judged.call.where.size();
+    o = judged.call.o.row(0, 1)[0];
+  }
+  int n_looks = 0, layer = 0;
+  std::vector<int> heads;
+  Pos q_begin = 0;
+  std::size_t n_patterns = 0;
+  float o = 0;
+};
+
+TEST_F(Backend, AJudgeSeesWhatRanAndItsTimeIsItsOwn) {
+  struct Nobody {
+    ~Nobody() { llama::set_judge(nullptr); }
+  } at_the_end;
+  SlowJudge judge;
+  llama::set_judge(&judge);
+  const AttentionCase c = causal(100, 20);
+  AttentionGraph graph(c);
+  ggml_set_name(graph.node(), "__fattn__-3");
+  const std::vector<float> o = graph.run(our_backend("window(30)", 2));
+  EXPECT_EQ(judge.n_looks, 1);
+  EXPECT_EQ(judge.layer, 3);
+  EXPECT_EQ(judge.heads, (std::vector<int>{0, 1, 2, 3}));
+  EXPECT_EQ(judge.q_begin, 100);
+  EXPECT_EQ(judge.n_patterns, 4U);
+  EXPECT_EQ(judge.o, o[static_cast<std::size_t>(c.head_dim)]);
+  EXPECT_GE(llama::record().judged_ns, 50'000'000);
+  EXPECT_LT(llama::record().attention_ns, 50'000'000);
+
+  AttentionCase other = c;
+  other.mask = MaskKind::kTwoSequences;
+  AttentionGraph(other).run(our_backend("window(30)", 2));
+  EXPECT_EQ(judge.n_looks, 1) << "a call that no plan governs";
+  llama::set_judge(nullptr);
+  llama::reset_record();
+  graph.run(our_backend("window(30)", 2));
+  EXPECT_EQ(judge.n_looks, 1);
+  EXPECT_EQ(llama::record().judged_ns, 0);
 }
 
 TEST_F(Backend, WithoutAPlanNothingIsClaimed) {

@@ -59,7 +59,8 @@ CompareRow measure(const Model& model, const Attention& attention, Shared& share
   row.prefill_tok_per_s = per_second(row.n_prompt, row.prefill_s);
   const auto attended = llama::record();
   row.density = attention.ours() ? density(attended) : std::optional(1.0);
-  if (attention.ours()) row.attention_s = static_cast<double>(attended.attention_ns) * 1e-9, row.selection_s = 0;
+  if (attention.ours()) row.attention_s = static_cast<double>(attended.attention_ns) * 1e-9;
+  if (attention.ours()) row.selection_s = static_cast<double>(attended.selection_ns) * 1e-9;
   if (attention.ours()) row.linear_s = static_cast<double>(attended.linear_ns) * 1e-9;
   warn_not_causal(attention);
   row.kv_bytes = context.kv_bytes();
@@ -68,12 +69,13 @@ CompareRow measure(const Model& model, const Attention& attention, Shared& share
   return row;
 }
 
-Shared share(const Model& model, const CompareOptions& options, const std::string& text) {
+Shared share(const Model& model, const CompareOptions& options, const std::vector<Attention>& attentions,
+             const std::string& text) {
   Shared shared;
   shared.tokens = tokens_of(model, options, text, kReserve, 2);
   const auto n_prompt = static_cast<std::int64_t>(shared.tokens.size());
   shared.positions = judge::sample_positions(n_prompt);
-  shared.context = context_of(model, options, n_prompt + kReserve);
+  shared.context = context_of(model, options, attentions, n_prompt + kReserve);
   shared.reference.n_positions = shared.positions.size();
   shared.reference.n_vocab = static_cast<std::size_t>(model.n_vocab());
   return shared;
@@ -105,7 +107,7 @@ void compare_command(const CompareOptions& options) {
   check(options, attentions, facts);
 
   const Model model(options.model, std::move(facts), options.verbose);
-  Shared shared = share(model, options, text);
+  Shared shared = share(model, options, attentions, text);
   resume.begin(comparison_name(model.facts(), shared.tokens, shared.context, attentions.front().canonical));
   const bool all_done = std::ranges::all_of(attentions, [&](const auto& one) { return find(resume, one).has_value(); });
   std::vector<CompareRow> rows;

@@ -142,6 +142,11 @@ Context::Context(const Model& model, const Attention& attention, const ContextOp
   params.n_threads = params.n_threads_batch = options.n_threads;
   params.flash_attn_type = attention.flash ? LLAMA_FLASH_ATTN_TYPE_ENABLED : LLAMA_FLASH_ATTN_TYPE_DISABLED;
   params.offload_kqv = params.op_offload = false;
+  if (options.yarn > 1) {  // YaRN, arXiv:2309.00071, as llama.cpp has it
+    params.rope_scaling_type = LLAMA_ROPE_SCALING_TYPE_YARN;
+    params.rope_freq_scale = static_cast<float>(1 / options.yarn);
+    params.yarn_orig_ctx = static_cast<std::uint32_t>(model.facts().n_ctx_train);
+  }
   params.swa_full = false;
   params.abort_callback = [](void*) { return interrupted(); };
   context_.reset(llama_init_from_model(model.get(), params));

@@ -50,6 +50,7 @@ class Model {
 
 struct ContextOptions {
   int n_ctx = 0, n_threads = 1, n_ubatch = 1024;
+  double yarn = 1;  ///< the context is stretched by this factor
 };
 
 /// One sequence of tokens with its keys and values, under one attention.

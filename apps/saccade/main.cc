@@ -41,10 +41,15 @@ void add_model_flags(CLI::App& command, ModelOptions& options) {
   command.add_option("-t,--threads", options.n_threads, "default: all cores this process may use")
       ->type_name("THREADS")
       ->check(whole_number);
-  command.add_option("--ubatch,--ub", options.n_ubatch, "tokens handed to the model at once")
+  command
+      .add_option("--ubatch,--ub", options.n_ubatch,
+                  "tokens handed to the model at once; more where the attention's choice depends on it")
       ->capture_default_str()
       ->type_name("TOKENS")
       ->check(whole_number);
+  command.add_option("--yarn", options.yarn, "stretch the model's context by this factor (YaRN); 1: do not")
+      ->capture_default_str()
+      ->type_name("FACTOR");
   command.add_option("--precision", options.precision, "auto, f32, i16 or bf16 (saccade's own attention)")
       ->capture_default_str()
       ->type_name("WORD");
@@ -59,6 +64,7 @@ void add_model_flags(CLI::App& command, ModelOptions& options) {
 void finish(const CLI::App& command, ModelOptions& options) {
   options.given_ctx = command.count("-c") > 0;
   options.given_threads = command.count("-t") > 0;
+  options.given_ubatch = command.count("--ubatch") > 0;
   options.given_precision = command.count("--precision") > 0;
   options.given_linear = command.count("--linear") > 0;
 }

@@ -14,6 +14,8 @@ void check(const ModelOptions& options) {
   if (options.given_threads) in_range("-t", options.n_threads, 1, 512);  // 512: ggml's most
   if (options.given_ctx) in_range("-c", options.n_ctx, 1, 1 << 30);
   in_range("--ubatch", options.n_ubatch, 1, 1 << 20);
+  if (!(options.yarn >= 1 && options.yarn <= 32))
+    fail_user(fmt::format("--yarn must be 1 to 32, got {}", options.yarn));
 }
 
 void check(const RunOptions& options) {

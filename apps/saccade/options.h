@@ -12,8 +12,9 @@ struct ModelOptions {
   std::int64_t n_ctx = 0;      ///< 0: as needed
   std::int64_t n_threads = 0;  ///< 0: all the cores this process may use
   std::int64_t n_ubatch = 1024;
+  double yarn = 1;  ///< how many times longer than in training a text may be; 1: not stretched
   std::string precision = "auto", linear = "auto";
-  bool given_ctx = false, given_threads = false, given_precision = false, given_linear = false;
+  bool given_ctx = false, given_threads = false, given_ubatch = false, given_precision = false, given_linear = false;
   bool json = false, verbose = false;
 };
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "apps/saccade/context_options.h"
 #include "apps/saccade/hash.h"
 #include "apps/saccade/progress.h"
 #include "plugins/llama/backend.h"
@@ -26,9 +27,7 @@ std::vector<Attention> attentions_of(const RowOptions& options) {
 
 void check(const RowOptions& options, const std::vector<Attention>& attentions, const ModelFacts& model) {
   for (const auto& attention : attentions) check(attention, model);
-  if (options.given_ctx && options.n_ctx > model.n_ctx_train)
-    fail_user(fmt::format("-c must be <= {}, the context this model was trained for, got {}", model.n_ctx_train,
-                          options.n_ctx));
+  check(options, model);
 }
 
 Tokens tokens_of(const Model& model, const RowOptions& options, const std::string& text, std::int64_t n_reserved,
@@ -37,7 +36,7 @@ Tokens tokens_of(const Model& model, const RowOptions& options, const std::strin
   const Tokens body = model.tokenize(text, false);
   tokens.insert(tokens.end(), body.begin(), body.end());
   const auto given = static_cast<std::int64_t>(tokens.size());
-  const std::int64_t most = options.given_ctx ? options.n_ctx : model.facts().n_ctx_train;
+  const std::int64_t most = options.given_ctx ? options.n_ctx : most_context(options, model.facts());
   const auto n = std::min(given, most - n_reserved);
   if (n < n_least)
     fail_user(fmt::format(
@@ -50,11 +49,10 @@ Tokens tokens_of(const Model& model, const RowOptions& options, const std::strin
   return tokens;
 }
 
-ContextOptions context_of(const Model& model, const RowOptions& options, std::int64_t n_tokens) {
-  const auto needed = std::min<std::int64_t>(model.facts().n_ctx_train, round_ctx(n_tokens));
-  return {.n_ctx = static_cast<int>(options.given_ctx ? options.n_ctx : needed),
-          .n_threads = options.given_threads ? static_cast<int>(options.n_threads) : default_threads(),
-          .n_ubatch = static_cast<int>(options.n_ubatch)};
+ContextOptions context_of(const Model& model, const RowOptions& options, const std::vector<Attention>& attentions,
+                          std::int64_t n_tokens) {
+  const auto needed = std::min(most_context(options, model.facts()), round_ctx(n_tokens));
+  return context_options(options, attentions, n_tokens, options.given_ctx ? options.n_ctx : needed);
 }
 
 double prefill(Context& context, std::span<const Token> tokens, std::span<const Pos> wanted, const std::string& name,
@@ -85,9 +83,9 @@ double prefill(Context& context, std::span<const Token> tokens, std::span<const 
 
 std::string comparison_name(const ModelFacts& model, std::span<const Token> tokens, const ContextOptions& context,
                             const std::string& more) {
-  const auto named = fmt::format("{} {} {} {} {} {} {} {}", model.fingerprint, model.file_bytes,
+  const auto named = fmt::format("{} {} {} {} {} {} {} {} {}", model.fingerprint, model.file_bytes,
                                  Hash().add_values<Token>(tokens).text(), context.n_ctx, context.n_threads,
-                                 context.n_ubatch, more, llama_version());
+                                 context.n_ubatch, context.yarn, more, llama_version());
   return Hash().add(std::as_bytes(std::span(named))).text();
 }
 

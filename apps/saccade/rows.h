@@ -38,8 +38,10 @@ void check(const RowOptions& options, const std::vector<Attention>& attentions, 
 Tokens tokens_of(const Model& model, const RowOptions& options, const std::string& text, std::int64_t n_reserved,
                  std::int64_t n_least);
 
-/// The context that rows of `n_tokens` tokens run in, which are at most what the model knows.
-ContextOptions context_of(const Model& model, const RowOptions& options, std::int64_t n_tokens);
+/// The context that rows of `n_tokens` tokens run in, which are at most what the model knows: the same for all, with
+/// batches that suit each of them.
+ContextOptions context_of(const Model& model, const RowOptions& options, const std::vector<Attention>& attentions,
+                          std::int64_t n_tokens);
 
 /// Called with which of the wanted positions it is (counted from 0), and its logits.
 using SeeLogits = std::function<void(std::size_t, std::span<const float>)>;
@@ -50,8 +52,8 @@ using SeeLogits = std::function<void(std::size_t, std::span<const float>)>;
 double prefill(Context& context, std::span<const Token> tokens, std::span<const Pos> wanted, const std::string& name,
                const SeeLogits& see);
 
-/// A name for all that rows must have in common to stand in one table: model, tokens, context, threads, batches,
-/// llama.cpp, and what the command adds as `more`.
+/// A name for all that rows must have in common to stand in one table: model, tokens, context and its stretch, threads,
+/// batches, llama.cpp, and what the command adds as `more`.
 std::string comparison_name(const ModelFacts& model, std::span<const Token> tokens, const ContextOptions& context,
                             const std::string& more);
 

@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "apps/saccade/attention.h"
+#include "apps/saccade/context_options.h"
 #include "apps/saccade/engine.h"
 #include "apps/saccade/interrupt.h"
 #include "apps/saccade/options.h"
@@ -91,7 +92,7 @@ std::int64_t context_size(const RunOptions& options, const ModelFacts& facts, co
                           const std::optional<SavedSession>& session) {
   const auto needed = static_cast<std::int64_t>(prompt.size()) + options.n_tokens;
   if (options.given_ctx) return options.n_ctx;
-  const auto most = std::max<std::int64_t>(facts.n_ctx_train, needed);
+  const auto most = std::max(most_context(options, facts), needed);
   const auto held = session ? static_cast<std::int64_t>(session->tokens.size()) + 1 : 0;
   return std::min(most, round_ctx(std::max(needed, std::min<std::int64_t>(held, most))));
 }
@@ -108,31 +109,30 @@ void run_command(const RunOptions& options) {
   if (!options.session.empty()) check_writable(options.session);
   ModelFacts facts = read_model_file(options.model);
   check(attention, facts);
-  if (options.given_ctx && options.n_ctx > facts.n_ctx_train)
-    fail_user(fmt::format("-c must be <= {}, the context this model was trained for, got {}", facts.n_ctx_train,
-                          options.n_ctx));
+  check(options, facts);
   std::optional<SavedSession> session;
-  const SessionKey key = session_key(facts, attention);
+  const SessionKey key = session_key(facts, attention, options.yarn);
   if (!options.session.empty()) session = load_session(options.session, key);
 
   const Model model(options.model, std::move(facts), options.verbose);
   Prompt prompt = make_prompt(model, text, options.question, options.raw);
-  fit(prompt, options.n_tokens, options.given_ctx ? options.n_ctx : model.facts().n_ctx_train, options.truncate);
+  fit(prompt, options.n_tokens, options.given_ctx ? options.n_ctx : most_context(options, model.facts()),
+      options.truncate);
   if (prompt.text.size() < prompt.n_text_given)
     say(fmt::format("the text is cut to its first {} of {} tokens", prompt.text.size(), prompt.n_text_given));
   const Tokens tokens = prompt.joined();
 
-  const int n_threads = options.given_threads ? static_cast<int>(options.n_threads) : default_threads();
-  Context context(model, attention,
-                  {.n_ctx = static_cast<int>(context_size(options, model.facts(), prompt, session)),
-                   .n_threads = n_threads,
-                   .n_ubatch = static_cast<int>(options.n_ubatch)});
+  const ContextOptions made_with = context_options(options, {&attention, 1}, static_cast<std::int64_t>(tokens.size()),
+                                                   context_size(options, model.facts(), prompt, session));
+  Context context(model, attention, made_with);
   RunRecord record{.model = options.model, .stop = "", .attention = attention};
   record.n_prompt = static_cast<std::int64_t>(tokens.size());
   record.n_text_given = static_cast<std::int64_t>(prompt.n_text_given);
   record.n_text_used = static_cast<std::int64_t>(prompt.text.size());
   record.n_ctx = context.n_ctx();
-  record.n_threads = n_threads;
+  record.n_threads = made_with.n_threads;
+  record.n_ubatch = context.n_ubatch();
+  record.yarn = made_with.yarn;
   if (session) reuse(context, *session, tokens, options.session);
   record.n_reused = context.n_past();
 
@@ -151,6 +151,7 @@ void run_command(const RunOptions& options) {
     timer = Timer();
     prefill(context, tokens, tokens.size(), progress);
     record.prefill_s += timer.seconds();
+    record.prefilled = llama::record();
   }
   const std::string said = answer(context, model, options, record);
   record.attended = llama::record();

@@ -48,15 +48,18 @@ void check_key(const json& head, const std::string& path, const SessionKey& key)
     refuse(path, fmt::format("it was made with --attn '{}', not '{}'", text("attn"), key.attn));
   if (text("llama") != key.llama)
     refuse(path, fmt::format("it was made with llama.cpp {}, not {}", text("llama"), key.llama));
+  const double yarn = head.contains("yarn") && head["yarn"].is_number() ? head["yarn"].get<double>() : 1;
+  if (yarn != key.yarn) refuse(path, fmt::format("it was made with --yarn {}, not {}", yarn, key.yarn));
 }
 
 }  // namespace
 
-SessionKey session_key(const ModelFacts& model, const Attention& attention) {
+SessionKey session_key(const ModelFacts& model, const Attention& attention, double yarn) {
   return {.model_bytes = model.file_bytes,
           .model_fingerprint = model.fingerprint,
           .attn = attention.canonical,
-          .llama = llama_version()};
+          .llama = llama_version(),
+          .yarn = yarn};
 }
 
 std::optional<SavedSession> load_session(const std::string& path, const SessionKey& key) {
@@ -91,6 +94,7 @@ void save_session(const std::string& path, const SessionKey& key, const SavedSes
                      {"model_fingerprint", key.model_fingerprint},
                      {"attn", key.attn},
                      {"llama", key.llama},
+                     {"yarn", key.yarn},
                      {"n_tokens", session.tokens.size()},
                      {"state_bytes", session.state.size()},
                      {"hash", hash_of(session)}};

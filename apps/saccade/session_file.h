@@ -15,13 +15,14 @@ struct SavedSession {
   std::vector<std::uint8_t> state;
 };
 
-/// What a session must have been made with to be of use: model, attention, llama.cpp.
+/// What a session must have been made with to be of use: model, attention, llama.cpp, the stretch of the context.
 struct SessionKey {
   std::uint64_t model_bytes = 0;
   std::string model_fingerprint, attn, llama;
+  double yarn = 1;
   bool operator==(const SessionKey&) const = default;
 };
-SessionKey session_key(const ModelFacts& model, const Attention& attention);
+SessionKey session_key(const ModelFacts& model, const Attention& attention, double yarn);
 
 /// Nothing when there is no such file. Errors: Fault::kUser, one line, when the file is foreign, damaged, cut short, or
 /// made with something else.

@@ -111,6 +111,18 @@ class Flags(Cli):
         self.assertEqual(self.refused(2, "compare", "-m", self.model, "-f", self.text, "-t", "0"), "-t must be >= 1, got 0")
         self.assertIn("4096", self.run_refused(2, "-c", "5000"))
 
+    def test_a_stretched_context(self):
+        for factor in ("0.5", "33", "-1", "nan"):
+            self.assertIn("--yarn must be 1 to 32", self.run_refused(2, "--yarn", factor))
+        self.run_refused(2, "--yarn", "far")
+        self.assertIn("-c must be <= 8192", self.run_refused(2, "--yarn", "2", "-c", "8193"))
+        record, _ = self.answer("--yarn", "2", "-c", "8192")
+        self.assertEqual((record["n_ctx"], record["yarn"]), (8192, 2))
+        self.assertEqual(self.answer("--yarn", "1")[0]["answer"], self.answer()[0]["answer"])
+        longer = self.file("long.txt", (TEXT * 60).encode())  # more than the model was trained for
+        self.assertIn("only", self.refused(2, "run", "-m", self.model, "-f", longer))
+        self.ok("run", "-m", self.model, "-f", longer, "-n", 1, "--yarn", 2)
+
     def test_what_is_not_a_number(self):
         self.assertIn("whole number, got 'many'", self.run_refused(2, "-n", "many"))
         for value in ("many", "1.5", "", "99999999999999999999"):
@@ -288,8 +300,9 @@ class Outputs(Cli):
 
 class Run(Cli):
     KEYS = ["model", "attn", "skips_attention", "n_prompt", "n_reused", "n_generated", "n_text", "n_text_given", "n_ctx",
-            "threads", "stop", "prefill_s", "prefill_tok_per_s", "decode_s", "decode_tok_per_s", "attention_s",
-            "selection_s", "pairs_visited", "pairs_dense", "density", "share_i16", "share_bf16", "calls",
+            "ubatch", "yarn", "threads", "stop", "prefill_s", "prefill_tok_per_s", "decode_s", "decode_tok_per_s", "attention_s",
+            "selection_s", "pairs_visited", "pairs_dense", "density", "prefill_density", "decode_density", "heads_chosen",
+            "heads_dense_by_rule", "heads_dense_by_floor", "heads_dense_by_cost", "share_i16", "share_bf16", "calls",
             "calls_not_causal", "linear", "linear_s", "linear_calls", "kv_bytes", "answer"]
 
     def test_the_record(self):
@@ -300,6 +313,19 @@ class Run(Cli):
         n = record["n_prompt"] + record["n_generated"] - (1 if record["stop"] == "length" else 0)
         self.assertEqual(record["pairs_dense"], 2 * 2 * n * (n + 1) // 2)
         self.assertEqual(record["threads"], len(os.sched_getaffinity(0)))
+
+    def test_what_selectors_did(self):
+        dense, _ = self.answer()
+        self.assertEqual((dense["selection_s"], dense["heads_chosen"], dense["ubatch"]), (0, 0, 1024))
+        some, _ = self.answer("--attn", "random(0.3)")
+        self.assertGreater(some["selection_s"], 0)
+        self.assertEqual(some["heads_chosen"], 2 * some["calls"])
+        self.assertLess(some["prefill_density"], 0.6)
+        self.assertLess(some["decode_density"], 0.6)
+        most, _ = self.answer("--attn", "random(0.95)")
+        self.assertGreater(most["heads_dense_by_cost"], 0)
+        said = self.ok("run", "-m", self.model, "-f", self.text, "-n", 2, "--attn", "random(0.95)").stderr.decode()
+        self.assertRegex(said, r"selected +\d+ heads of calls, \d+ of them dense: 0 by the selector's rule, 0 by the floor, \d+ by cost")
 
     def test_sparse_visits_fewer(self):
         record, _ = self.answer("--attn", "window(64)+sink(4)")

@@ -100,6 +100,7 @@ std::vector<std::int32_t> at_least(std::span<const float> scores, float threshol
 }
 
 Pos count_to_cover(std::span<const float> weights, double p) {
+  if (p >= 1.0) return static_cast<Pos>(weights.size());
   std::vector<std::uint32_t> left(weights.size());
   std::ranges::transform(weights, left.begin(), order_of);
   const auto weight = [](std::uint32_t order) {

@@ -36,7 +36,7 @@ std::vector<std::int32_t> at_least(std::span<const float> scores, float threshol
                                    std::span<const std::int32_t> forced = {});
 
 /// How many of the largest entries it takes to pass the share p of the sum: #{cumsum(sorted descending) <= p sum} + 1,
-/// at most the number of entries.
+/// at most the number of entries, and all of them for p >= 1.
 ///
 /// Requires  weights >= 0
 /// Accuracy  sums in fp64

@@ -7,6 +7,7 @@
 #include "saccade/base/error.h"
 #include "saccade/where/dense.h"
 #include "saccade/where/none.h"
+#include "saccade/where/parts/memory.h"
 
 namespace saccade {
 namespace {
@@ -151,6 +152,7 @@ std::int64_t estimated_pairs(const Where& where, Range q_positions, Pos kv_len) 
 Selection choose(const Choice& choice, const SelectCall& call) {
   Selection chosen;
   try {
+    if (call.memory != nullptr) call.memory->begin_call(call);
     choice.choose(call, chosen);
     if (choice.reviews()) {  // alone: it looks at nothing
       make_choice(where::None{})->choose(call, chosen);

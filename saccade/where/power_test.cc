@@ -16,7 +16,7 @@ namespace {
 TEST(Power, Laws) {
   testing::check_where_laws<Power>({{},
                                     {.block = 1, .window = 0, .n_sink = 0},
-                                    {.block = 1, .window = 3, .n_sink = 2},
+                                    {.block = 3, .window = 3, .n_sink = 2},
                                     {.block = 16, .window = 1, .n_sink = 1},
                                     {.block = 48, .window = 2, .n_sink = 0},
                                     {.block = 256, .window = INT64_MAX, .n_sink = 0},

@@ -11,9 +11,9 @@ namespace {
 
 TEST(Strided, Laws) {
   testing::check_where_laws<Strided>({{},
-                                      {.stride = 1, .block = 48},
-                                      {.stride = 300, .block = 1},
-                                      {.stride = 3, .block = 48},
+                                      {.stride = 1, .block = 500},
+                                      {.stride = 2000, .block = 1},
+                                      {.stride = 40, .block = 48},
                                       {.stride = 1'000'000, .block = 64},
                                       {.stride = INT64_MAX, .block = 64},
                                       {.stride = 2, .block = INT64_MAX}});

@@ -7,7 +7,6 @@
 #include "saccade/base/error.h"
 #include "saccade/where/dense.h"
 #include "saccade/where/none.h"
-#include "saccade/where/parts/memory.h"
 
 namespace saccade {
 namespace {
@@ -101,22 +100,49 @@ ChoicePtr join(Join how, std::vector<ChoicePtr> parts) {
 /// heads: `saccade bench attend --density`.
 constexpr double kTaxOfLists = 1.15;
 
-void run_dense_where_nothing_is_saved(const SelectCall& call, Selection& chosen) {
-  static const WherePtr dense = make_where(where::Dense{});
-  const Range q_positions{call.q_begin, call.q_end()};
-  const auto all = static_cast<double>(estimated_pairs(*dense, q_positions, call.k.len));
-  std::map<const Where*, bool> worth_it;
+const WherePtr& dense() {
+  static const WherePtr pattern = make_where(where::Dense{});
+  return pattern;
+}
+
+/// Pairs that dense attention visits in one head.
+double dense_pairs_of_head(const SelectCall& call) {
+  return static_cast<double>(estimated_pairs(*dense(), {call.q_begin, call.q_end()}, call.k.len));
+}
+
+/// Replaces patterns that save too little. Returns the pairs that the others save.
+double run_dense_where_nothing_is_saved(const SelectCall& call, Selection& chosen) {
+  const double all = dense_pairs_of_head(call);
+  std::map<const Where*, double> saved_by;
+  double saved = 0;
   for (WherePtr& where : chosen.of_head) {
     if (where == nullptr) continue;
-    const auto [known, is_new] = worth_it.try_emplace(where.get(), false);
+    const auto [known, is_new] = saved_by.try_emplace(where.get(), 0.0);
     if (is_new) {
-      const auto some = static_cast<double>(estimated_pairs(*where, q_positions, call.k.len));
-      known->second = some * kTaxOfLists < all || some >= all;  // one that is dense already is none of ours
+      const auto some = static_cast<double>(estimated_pairs(*where, {call.q_begin, call.q_end()}, call.k.len));
+      const bool is_dense = some >= all;  // already, and so none of ours
+      known->second = is_dense ? 0.0 : all - some * kTaxOfLists;
     }
-    if (known->second) continue;
-    where = dense;
+    saved += std::max(known->second, 0.0);
+    if (known->second >= 0) continue;
+    where = dense();
     ++chosen.n_dense_by_cost;
   }
+  return saved;
+}
+
+/// What choosing cost for each call that it serves.
+double pairs_spent(const SelectCall& call, const Selection& chosen) {
+  const auto flop_of_pair = static_cast<double>(4 * call.q.dim);
+  return static_cast<double>(chosen.cost.flop) / flop_of_pair / static_cast<double>(1 + chosen.lifetime);
+}
+
+Selection all_dense(const SelectCall& call) {
+  Selection chosen;
+  chosen.of_head.assign(call.heads.size(), dense());
+  chosen.scope = Scope::kLayer;
+  chosen.n_dense_by_cost = static_cast<std::int64_t>(call.heads.size());
+  return chosen;
 }
 
 }  // namespace
@@ -149,10 +175,21 @@ std::int64_t estimated_pairs(const Where& where, Range q_positions, Pos kv_len) 
   return pairs;
 }
 
-Selection choose(const Choice& choice, const SelectCall& call) {
+bool Foresight::worth_choosing(const SelectCall& call) {
+  const Pos kv_len = call.q_end();
+  const bool retry = kv_len < lost_with_ || kv_len >= lost_with_ + lost_with_ / 8 || n_skipped_ == kPatience;
+  n_skipped_ = retry ? 0 : n_skipped_ + 1;
+  return retry;
+}
+
+void Foresight::learn(const SelectCall& call, double spent, double saved) {
+  lost_with_ = spent > 0 && spent >= saved ? call.q_end() : 0;
+}
+
+Selection choose(const Choice& choice, const SelectCall& call, Foresight* foresight) {
+  if (call.fallbacks && foresight != nullptr && !foresight->worth_choosing(call)) return all_dense(call);
   Selection chosen;
   try {
-    if (call.memory != nullptr) call.memory->begin_call(call);
     choice.choose(call, chosen);
     if (choice.reviews()) {  // alone: it looks at nothing
       make_choice(where::None{})->choose(call, chosen);
@@ -162,7 +199,10 @@ Selection choose(const Choice& choice, const SelectCall& call) {
     fail_machine("where: not enough memory to select keys");
   }
   SACCADE_ASSERT(chosen.of_head.size() == call.heads.size(), "a pattern for each head");
-  if (call.fallbacks) run_dense_where_nothing_is_saved(call, chosen);
+  if (call.fallbacks) {
+    const double saved = run_dense_where_nothing_is_saved(call, chosen);
+    if (foresight != nullptr) foresight->learn(call, pairs_spent(call, chosen), saved);
+  }
   return chosen;
 }
 

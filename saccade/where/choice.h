@@ -87,13 +87,32 @@ ChoicePtr unite(std::vector<ChoicePtr> parts);
 /// What all of the parts show (`&`). Requires at least one part. Errors: Fault::kUser when one of them reviews.
 ChoicePtr intersect(std::vector<ChoicePtr> parts);
 
-/// What the heads of a call run: the choice's answer, but dense for a head whose choice would save too little
-/// (call.fallbacks), which Selection::n_dense_by_cost counts.
+/// Does choosing pay? What it cost the last time and what it saved, for one choice in one layer; prompts and single
+/// queries want one each, for they cost differently. Counted in pairs of attention, never in time, so that the same
+/// calls are always answered alike.
+class Foresight {
+ public:
+  /// False: it did not pay the last time, and too little has changed for another try. It has when the text is an eighth
+  /// longer, when another one began, and after kPatience calls in any case.
+  bool worth_choosing(const SelectCall& call);
+  /// What the choice for this call spent and saved, in pairs.
+  void learn(const SelectCall& call, double spent, double saved);
+
+  static constexpr Pos kPatience = 16;
+
+ private:
+  Pos lost_with_ = 0;  ///< keys of the call for which choosing did not pay; 0: it did
+  Pos n_skipped_ = 0;
+};
+
+/// What the heads of a call run: the choice's answer, but dense for a head whose choice would save too little, and for
+/// all of them where by foresight choosing costs more than it saves (both only with call.fallbacks);
+/// Selection::n_dense_by_cost counts them. Null `foresight`: every call is chosen for.
 ///
 /// Requires  choice.pattern() == nullptr
 /// Errors    Fault::kMachine, one line, when memory runs out
 /// Cost      the selectors' own, and one look at each list
-Selection choose(const Choice& choice, const SelectCall& call);
+Selection choose(const Choice& choice, const SelectCall& call, Foresight* foresight = nullptr);
 
 /// Pairs of a query of the call and a key that a pattern visits, the ragged ends counted half: what attention will
 /// cost, before it runs.

@@ -80,6 +80,49 @@ TEST(Choice, RunsDenseWhereNothingIsSaved) {
   EXPECT_EQ(choose(*most, asked.call).n_dense_by_cost, 0);
 }
 
+/// Shows 100 keys to each query, and says that looking for them took as much as `spent` pairs.
+class Costly final : public Choice {
+ public:
+  explicit Costly(std::int64_t spent) : spent_(spent) {}
+  void choose(const SelectCall& call, Selection& out) const override {
+    out.of_head.assign(call.heads.size(), make_where(where::Window{100}));
+    out.cost.flop = spent_ * 4 * call.q.dim;
+    ++n_asked;
+  }
+  mutable int n_asked = 0;
+
+ private:
+  std::int64_t spent_;
+};
+
+/// The calls of a prompt that is decoded from `begin` to `end`: how many were chosen for.
+int n_asked(const Costly& costly, Foresight& foresight, Asked& asked, Pos begin, Pos end) {
+  const int before = costly.n_asked;
+  asked.call.q.len = 1;
+  for (asked.call.q_begin = begin; asked.call.q_begin < end; ++asked.call.q_begin) {
+    const int so_far = costly.n_asked;
+    const Selection chosen = choose(costly, asked.call, &foresight);
+    const bool was_asked = costly.n_asked > so_far;
+    EXPECT_EQ(chosen.n_dense_by_cost, was_asked ? 0 : 3);
+    EXPECT_EQ(chosen.of_head[0]->admits(asked.call.q_begin, 0), !was_asked);
+  }
+  return costly.n_asked - before;
+}
+
+TEST(Choice, ByForesightItDoesNotChooseWhereThatCostsMoreThanItSaves) {
+  Asked asked;
+  // Three heads save at most 3 (901 - 115) pairs between 900 and 916 keys, where none is an eighth more.
+  const Costly cheap(2000), dear(3000);
+  Foresight of_cheap, of_dear;
+  EXPECT_EQ(n_asked(cheap, of_cheap, asked, 900, 916), 16);
+  EXPECT_EQ(n_asked(dear, of_dear, asked, 900, 916), 1);
+  EXPECT_EQ(n_asked(dear, of_dear, asked, 916, 918), 1) << "another try after 16 calls";
+  EXPECT_EQ(n_asked(dear, of_dear, asked, 500, 510), 1) << "another text";
+  EXPECT_EQ(n_asked(dear, of_dear, asked, 600, 602), 1) << "a longer one";
+  asked.call.fallbacks = false;
+  EXPECT_EQ((choose(dear, asked.call, &of_dear).n_dense_by_cost), 0);
+}
+
 TEST(Choice, CountsPairsBeforeTheyRun) {
   // Blocks of 28, 128 and 44 queries: all keys before each, and half of its own square.
   const std::int64_t expected = 28 * 101 + 28 * 27 / 2 + 128 * 129 + 128 * 127 / 2 + 44 * 257 + 44 * 43 / 2;

@@ -113,14 +113,14 @@ struct Backend {
   }
 
   void run(const ggml_tensor& node) {
-    static const Plan dense = Plan::from_spec("dense");
+    static const auto dense = std::make_shared<const Plan>(Plan::from_spec("dense"));
     // Without a plan nothing new is claimed, but a graph made while there was one may still come here.
     const std::shared_ptr<const Plan> plan = plan_now();
-    const Record done = runner.run(node, plan ? *plan : dense, workers());
+    const Record done = runner.run(node, plan ? plan : dense, workers());
     add(record, done);
     const std::lock_guard lock(state().mutex);
     add(state().record, done);
-    if (done.calls_not_causal > 0 && plan && !(plan->with_precision(Precision::kAuto) == dense) &&
+    if (done.calls_not_causal > 0 && plan && !(plan->with_precision(Precision::kAuto) == *dense) &&
         !state().told_not_causal) {
       state().told_not_causal = true;
       log(GGML_LOG_LEVEL_WARN,
@@ -159,6 +159,14 @@ void backend_free(ggml_backend_t backend) {
         static_cast<double>(done.attention_ns) * 1e-9, share(done.pairs_visited, done.pairs_dense, 1.0),
         100 * share(done.pairs_bf16, done.pairs_visited, 0.0), 100 * share(done.pairs_i16, done.pairs_visited, 0.0),
         kernel::matrix_unit_status().c_str());
+  }
+  if (done.heads_chosen > 0) {
+    log(GGML_LOG_LEVEL_INFO,
+        "saccade: selectors chose for %lld heads of calls in %.3f s; dense ran %lld by rule, %lld by floor, %lld by "
+        "cost\n",
+        static_cast<long long>(done.heads_chosen), static_cast<double>(done.selection_ns) * 1e-9,
+        static_cast<long long>(done.heads_dense_by_rule), static_cast<long long>(done.heads_dense_by_floor),
+        static_cast<long long>(done.heads_dense_by_cost));
   }
   if (done.linear_calls > 0) {
     const double seconds = static_cast<double>(done.linear_ns) * 1e-9;

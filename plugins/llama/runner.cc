@@ -9,6 +9,7 @@
 #include "plugins/llama/params.h"
 #include "plugins/llama/support.h"
 #include "saccade/attend/given_mask.h"
+#include "saccade/where/dense.h"
 
 namespace saccade::llama {
 namespace {
@@ -25,9 +26,9 @@ std::int64_t ns_since(Clock::time_point start) {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start).count();
 }
 
-const Plan& dense_plan() {
-  static const Plan plan = Plan::from_spec("dense");
-  return plan;
+WherePtr dense() {
+  static const WherePtr pattern = make_where(where::Dense{});
+  return pattern;
 }
 
 }  // namespace
@@ -97,27 +98,28 @@ struct Runner::Part {
   }
 };
 
-Record Runner::run(const ggml_tensor& node, const Plan& plan, Team& team) {
+Record Runner::run(const ggml_tensor& node, std::shared_ptr<const Plan> plan, Team& team) {
   const auto start = Clock::now();
+  if (plan != plan_) states_.clear();
+  plan_ = std::move(plan);
   const ggml_tensor* mask = node.src[3];
   const Pos n_mask_heads = mask == nullptr ? 1 : mask->ne[2];
   Record record;
   record.calls = 1;
   for (Pos stream = 0; stream < node.ne[3]; ++stream) {
-    for (Pos head = 0; head < n_mask_heads; ++head) run_part({node, stream, head, n_mask_heads}, plan, team, record);
+    for (Pos head = 0; head < n_mask_heads; ++head) run_part({node, stream, head, n_mask_heads}, team, record);
   }
   record.attention_ns = ns_since(start) - record.judged_ns;
   return record;
 }
 
 /// A pattern for each head of the call, the selectors of the plan having looked at it.
-std::vector<WherePtr> Runner::choose_all(const Part& part, const AttendCall& call, const Plan& plan, Team& team,
-                                         Record& record) {
+std::vector<WherePtr> Runner::choose_all(const Part& part, const AttendCall& call, Team& team, Record& record) {
   const int layer = layer_of(part.node);
   std::map<const Choice*, std::vector<int>> heads_of;
   std::vector<WherePtr> chosen(static_cast<std::size_t>(part.n_heads()));
   for (int i = 0; i < part.n_heads(); ++i) {
-    const Choice& choice = plan.choice(layer, static_cast<int>(part.head(i)));
+    const Choice& choice = plan_->choice(layer, static_cast<int>(part.head(i)));
     WherePtr& pattern = chosen[static_cast<std::size_t>(i)];
     pattern = choice.pattern();
     if (pattern == nullptr) heads_of[&choice].push_back(i);
@@ -133,7 +135,8 @@ std::vector<WherePtr> Runner::choose_all(const Part& part, const AttendCall& cal
                             .softcap = call.softcap,
                             .layer = layer,
                             .team = &team};
-    const Selection selection = choose(*choice, select);
+    LayerState& state = states_.at(call.k.data, {layer, part.stream, part.mask_head});
+    const Selection selection = state.choose(*choice, select);
     for (std::size_t i = 0; i < heads.size(); ++i) chosen[static_cast<std::size_t>(heads[i])] = selection.of_head[i];
     record.heads_chosen += static_cast<std::int64_t>(heads.size());
     record.heads_dense_by_rule += selection.n_dense_by_rule;
@@ -144,7 +147,7 @@ std::vector<WherePtr> Runner::choose_all(const Part& part, const AttendCall& cal
   return chosen;
 }
 
-void Runner::run_part(const Part& part, const Plan& plan, Team& team, Record& record) {
+void Runner::run_part(const Part& part, Team& team, Record& record) {
   const Params params = params_of(part.node);
   AttendCall call = part.call(params);
   const std::vector<float> sink_scores = part.sink_scores();
@@ -167,7 +170,8 @@ void Runner::run_part(const Part& part, const Plan& plan, Team& team, Record& re
     if (!in_order) record.calls_not_causal = 1;
     call.q_begin = *p0;
     call.k.len = call.v.len = *p0 + call.q.len;  // the rest is padding that nobody sees
-    chosen = choose_all(part, call, in_order ? plan : dense_plan(), team, record);
+    chosen = in_order ? choose_all(part, call, team, record)
+                      : std::vector(static_cast<std::size_t>(part.n_heads()), dense());
     for (const WherePtr& pattern : chosen) where.push_back(pattern.get());
     record.pairs_dense += dense_pairs(*p0, call.q.len, call.k.len, part.n_heads());
   } else {
@@ -179,7 +183,7 @@ void Runner::run_part(const Part& part, const Plan& plan, Team& team, Record& re
     record.pairs_dense += given->pairs() * part.n_heads();
   }
   call.where = where;
-  call.precision = plan.precision();
+  call.precision = plan_->precision();
   const AttendCost cost = attend(call, team, workspace_);
   record.pairs_visited += cost.pairs_visited;
   record.pairs_i16 += cost.pairs_i16;

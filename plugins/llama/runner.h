@@ -5,6 +5,7 @@
 
 #include "ggml.h"
 #include "plugins/llama/backend.h"
+#include "plugins/llama/layer_state.h"
 #include "plugins/llama/slot_order.h"
 #include "saccade/attend/attend.h"
 #include "saccade/base/team.h"
@@ -19,16 +20,17 @@ class Runner {
   /// Errors    as attend
   /// Cost      attend's, and one read of the mask for each node (about 1% of a prompt's attention): the same mask
   ///           serves all layers, but nothing tells for sure that it has not changed since the last one
-  Record run(const ggml_tensor& node, const Plan& plan, Team& team);
+  Record run(const ggml_tensor& node, std::shared_ptr<const Plan> plan, Team& team);
 
  private:
   struct Part;
-  void run_part(const Part& part, const Plan& plan, Team& team, Record& record);
-  std::vector<WherePtr> choose_all(const Part& part, const AttendCall& call, const Plan& plan, Team& team,
-                                   Record& record);
+  void run_part(const Part& part, Team& team, Record& record);
+  std::vector<WherePtr> choose_all(const Part& part, const AttendCall& call, Team& team, Record& record);
 
+  std::shared_ptr<const Plan> plan_;  ///< of the last call; what is remembered in `states_` is about its choices
   Workspace workspace_;
   SlotOrder slot_order_;
+  LayerStates states_;
 };
 
 }  // namespace saccade::llama

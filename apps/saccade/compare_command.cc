@@ -6,6 +6,7 @@
 #include "apps/saccade/attention.h"
 #include "apps/saccade/compare_rows.h"
 #include "apps/saccade/engine.h"
+#include "apps/saccade/head_judge.h"
 #include "apps/saccade/options.h"
 #include "apps/saccade/output.h"
 #include "apps/saccade/record.h"
@@ -29,21 +30,24 @@ struct Shared {
   ReferenceLogits reference;
 };
 
-/// Greedy decoding, as `run` would.
-double decode_speed(Context& context) {
+double seconds(std::int64_t ns) { return static_cast<double>(ns) * 1e-9; }
+
+/// Greedy decoding, as `run` would. Returns seconds.
+double decode(Context& context) {
   auto next = static_cast<Token>(judge::top1(context.logits(-1)));
   const Stopwatch watch;
   for (std::int64_t i = 0; i < kDecoded; ++i) {
     context.decode({&next, 1});
     next = static_cast<Token>(judge::top1(context.logits(0)));
   }
-  return per_second(kDecoded, watch.seconds());
+  return watch.seconds();
 }
 
 CompareRow measure(const Model& model, const Attention& attention, Shared& shared, bool is_reference) {
   Context context(model, attention, shared.context);
   context.warm_up(shared.tokens);
   llama::reset_record();
+  HeadJudge judge(static_cast<Pos>(shared.tokens.size()), context.n_ubatch());  // sees nothing of llama.cpp's own
   judge::FidelityMeter meter;
   if (is_reference) shared.reference.values.resize(shared.reference.n_positions * shared.reference.n_vocab);
   CompareRow row{.attn = attention.typed};
@@ -56,16 +60,23 @@ CompareRow measure(const Model& model, const Attention& attention, Shared& share
                             const auto next = shared.tokens[static_cast<std::size_t>(shared.positions[sample]) + 1];
                             meter.add(shared.reference.row(sample), logits, static_cast<std::size_t>(next));
                           });
-  row.prefill_tok_per_s = per_second(row.n_prompt, row.prefill_s);
   const auto attended = llama::record();
+  row.prefill_s -= seconds(attended.judged_ns);
+  row.prefill_tok_per_s = per_second(row.n_prompt, row.prefill_s);
   row.density = attention.ours() ? density(attended) : std::optional(1.0);
-  if (attention.ours()) row.attention_s = static_cast<double>(attended.attention_ns) * 1e-9;
-  if (attention.ours()) row.selection_s = static_cast<double>(attended.selection_ns) * 1e-9;
-  if (attention.ours()) row.linear_s = static_cast<double>(attended.linear_ns) * 1e-9;
+  if (attention.ours()) row.attention_s = seconds(attended.attention_ns);
+  if (attention.ours()) row.selection_s = seconds(attended.selection_ns);
+  if (attention.ours()) row.linear_s = seconds(attended.linear_ns);
   warn_not_causal(attention);
   row.kv_bytes = context.kv_bytes();
   row.fidelity = meter.result();
-  row.decode_tok_per_s = decode_speed(context);
+  const double decode_s = decode(context);
+  const auto all = llama::record();
+  row.decode_tok_per_s = per_second(kDecoded, decode_s - seconds(all.judged_ns - attended.judged_ns));
+  if (attention.ours()) row.decode_attention_s = seconds(all.attention_ns - attended.attention_ns);
+  if (attention.ours()) row.decode_density = density_after(attended, all);
+  row.heads = judge.prompt();
+  row.decode_heads = judge.decode();
   return row;
 }
 

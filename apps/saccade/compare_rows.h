@@ -17,6 +17,15 @@ struct HeadFidelity {
   double output_error = 0;  ///< ||o - o_dense|| / ||o_dense||, over rows and head_dim together
 };
 
+/// All heads together, each as much as the next.
+struct MassSummary {
+  double mean = 0, worst = 0;
+  std::string worst_at;     ///< "layer.head"
+  double output_error = 0;  ///< mean over heads
+};
+/// Nothing when there are no heads.
+std::optional<MassSummary> summary_of(const std::vector<HeadFidelity>& heads);
+
 /// One row of `saccade compare`; the JSON keys have these names.
 struct CompareRow {
   std::string attn;
@@ -25,10 +34,12 @@ struct CompareRow {
   std::optional<double> attention_s, selection_s;  ///< null for llama.cpp's own attention, which is not timed
   std::optional<double> linear_s;                  ///< in linear layers of ours; null beside llama.cpp's own attention
   double decode_tok_per_s = 0;
+  std::optional<double> decode_attention_s, decode_density;  ///< of the tokens after the prompt; null as above
   std::optional<double> density;
   std::uint64_t kv_bytes = 0;
   judge::Fidelity fidelity;
-  std::vector<HeadFidelity> heads;  ///< empty where nothing was measured per head, and then not in the JSON
+  /// Of the prompt, and of the tokens after it; empty where nothing was measured per head, and then not in the JSON.
+  std::vector<HeadFidelity> heads, decode_heads;
 };
 
 nlohmann::ordered_json to_json(const CompareRow& row);

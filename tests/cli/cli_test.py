@@ -445,7 +445,9 @@ class Sessions(Cli):
 
 class Compare(Cli):
     KEYS = ["attn", "n_prompt", "prefill_s", "prefill_tok_per_s", "attention_s", "selection_s", "linear_s", "decode_tok_per_s",
-            "density", "kv_bytes", "ppl", "kl_mean", "kl_p99", "top1_agreement"]
+            "decode_attention_s", "decode_density", "density", "kv_bytes", "ppl", "kl_mean", "kl_p99", "top1_agreement",
+            "mass_mean", "mass_worst", "mass_worst_at", "output_error",
+            "decode_mass_mean", "decode_mass_worst", "decode_mass_worst_at", "decode_output_error"]
     SPECS = ["ggml", "ggml(fa=off)", "dense", "window(64)+sink(4)", "none"]
 
     def compare(self, *args, specs=SPECS, context=1536):
@@ -456,7 +458,8 @@ class Compare(Cli):
         rows = json.loads(self.compare("--json").stdout)
         self.assertEqual([row["attn"] for row in rows], self.SPECS)
         for row in rows:
-            self.assertEqual(list(row), self.KEYS)
+            heads = ["heads", "decode_heads"] if row["attention_s"] is not None else []
+            self.assertEqual(list(row), self.KEYS + heads)
             self.assertEqual(row["n_prompt"], 1536 - 72)
             self.assertGreater(row["ppl"], 1)
         ggml, off, dense, window, none = rows
@@ -469,6 +472,19 @@ class Compare(Cli):
         self.assertEqual((dense["density"], none["density"]), (1, 0))
         self.assertLess(window["density"], 0.1)
         self.assertGreater(window["kl_mean"], dense["kl_mean"])
+        # Recovered mass, of the prompt and of what came after it, over two heads in each of two layers.
+        self.assertIsNone(ggml["mass_mean"])
+        for row, most in ((dense, 1), (window, 0.99), (none, 0)):
+            for of in ("", "decode_"):
+                self.assertEqual([head[:2] for head in row[of + "heads"]], [[0, 0], [0, 1], [1, 0], [1, 1]])
+                self.assertLessEqual(row[of + "mass_worst"], row[of + "mass_mean"])
+                self.assertLessEqual(row[of + "mass_mean"], most + 1e-6)
+        for of in ("", "decode_"):
+            self.assertAlmostEqual(dense[of + "mass_worst"], 1, 6)
+            self.assertGreater(window[of + "mass_worst"], 0)
+            self.assertLess(dense[of + "output_error"], 0.01)
+            self.assertEqual(none[of + "output_error"], 1)
+        self.assertLess(window["decode_density"], 0.1)
 
     def test_the_table_and_the_files(self):
         out, lines = os.path.join(self.dir, "out.json"), os.path.join(self.dir, "out.jsonl")

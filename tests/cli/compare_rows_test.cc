@@ -28,6 +28,21 @@ TEST(CompareRow, WithoutHeadsTheJsonHasNoSuchKey) {
   EXPECT_TRUE(row_from_json(to_json(row)).has_value());
 }
 
+TEST(CompareRow, SumsUpItsHeads) {
+  CompareRow row{.attn = "window(64)"};
+  EXPECT_TRUE(to_json(row)["mass_mean"].is_null());
+  row.heads = {{.layer = 0, .head = 3, .density = 0.25, .mass = 0.75, .output_error = 0.5},
+               {.layer = 11, .head = 2, .density = 0.5, .mass = 0.25, .output_error = 0},
+               {.layer = 23, .head = 0, .density = 1, .mass = 0.5, .output_error = 0.25}};
+  const auto json = to_json(row);
+  EXPECT_EQ(json["mass_mean"], 0.5);
+  EXPECT_EQ(json["mass_worst"], 0.25);
+  EXPECT_EQ(json["mass_worst_at"], "11.2");
+  EXPECT_EQ(json["output_error"], 0.25);
+  EXPECT_TRUE(json["decode_mass_mean"].is_null());
+  EXPECT_NE(table_of({row}).find("11.2"), std::string::npos);
+}
+
 TEST(CompareRow, DamagedHeadsAreNoRow) {
   auto json = to_json(CompareRow{.attn = "dense"});
   for (const char* heads : {"[[1, 2]]", "[3]", "[[\"a\", 0, 1, 1, 1]]"}) {

@@ -91,20 +91,36 @@ CLI::App* add_run(CLI::App& app, RunOptions& options) {
   return run;
 }
 
+void add_row_flags(CLI::App& command, RowOptions& options) {
+  command.add_option("--attn", options.attn, "once per row; the first is the reference; also: ggml, ggml(fa=off)")
+      ->type_name("SPEC")
+      ->allow_extra_args(false);
+  command.add_option("--plan", options.plans, "rows after those of --attn")
+      ->type_name("PLAN.json")
+      ->allow_extra_args(false);
+  command.add_option("--resume", options.resume, "keep finished rows here and go on from them")
+      ->type_name("FILE.jsonl");
+  command.add_option("-o,--output", options.output, "also write the rows here (.json or .jsonl)")->type_name("OUT");
+}
+
 CLI::App* add_compare(CLI::App& app, CompareOptions& options) {
   auto* compare = app.add_subcommand("compare", "speed, memory and fidelity of several attentions on one text");
   add_model_flags(*compare, options);
-  compare->add_option("--attn", options.attn, "once per row; the first is the reference; also: ggml, ggml(fa=off)")
-      ->type_name("SPEC")
-      ->allow_extra_args(false);
-  compare->add_option("--plan", options.plans, "rows after those of --attn")
-      ->type_name("PLAN.json")
-      ->allow_extra_args(false);
-  compare->add_option("--resume", options.resume, "keep finished rows here and go on from them")
-      ->type_name("FILE.jsonl");
-  compare->add_option("-o,--output", options.output, "also write the rows here (.json or .jsonl)")->type_name("OUT");
+  add_row_flags(*compare, options);
   compare->callback([compare, &options] { finish(*compare, options); });
   return compare;
+}
+
+CLI::App* add_eval(CLI::App& app, EvalOptions& options) {
+  auto* eval = app.add_subcommand("eval", "what several attentions do to a task on one text");
+  add_model_flags(*eval, options);
+  eval->add_option("--task", options.task, "multineedle (20 facts to find again) or ppl (perplexity)")
+      ->required()
+      ->type_name("TASK");
+  add_row_flags(*eval, options);
+  eval->add_flag("--raw", options.raw, "multineedle without a chat template, for models that only continue a text");
+  eval->callback([eval, &options] { finish(*eval, options); });
+  return eval;
 }
 
 /// 4096 or 4k. Whatever is wrong with it becomes the list's one line.
@@ -207,7 +223,7 @@ std::string joined(std::span<const std::string_view> words) {
 
 /// Names the nearest command; CLI11 would only say that one is required.
 void check_command(int argc, char** argv) {
-  constexpr std::string_view kCommands[] = {"run", "compare", "bench", "list", "show", "plugin"};
+  constexpr std::string_view kCommands[] = {"run", "compare", "eval", "bench", "list", "show", "plugin"};
   constexpr std::string_view kBenches[] = {"attend", "decode", "linear", "machine"};
   const auto check = [&](int place, std::span<const std::string_view> known, const std::string& what) {
     const std::string_view given = place < argc ? argv[place] : "";
@@ -223,11 +239,13 @@ void check_command(int argc, char** argv) {
 std::function<void()> parse(CLI::App& app, int argc, char** argv) {
   static RunOptions run_options;
   static CompareOptions compare_options;
+  static EvalOptions eval_options;
   static ListOptions list_options;
   static BenchOptions bench_options;
   app.require_subcommand(1);
   auto* run = add_run(app, run_options);
   auto* compare = add_compare(app, compare_options);
+  auto* eval = add_eval(app, eval_options);
   auto* bench = add_bench(app, bench_options);
   bench->require_subcommand(1);
   auto* list = app.add_subcommand("list", "every mechanism there is");
@@ -242,6 +260,7 @@ std::function<void()> parse(CLI::App& app, int argc, char** argv) {
   app.parse(argc, argv);
   if (*run) return [] { run_command(run_options); };
   if (*compare) return [] { compare_command(compare_options); };
+  if (*eval) return [] { eval_command(eval_options); };
   if (*bench) return [bench] { bench_command(*bench, bench_options); };
   if (*list) return [] { list_command(list_options); };
   if (*show) return [] { show_command(list_options); };

@@ -2,9 +2,23 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <string_view>
+
 #include "saccade/base/error.h"
+#include "saccade/plan/nearest.h"
+#include "saccade/plan/quote.h"
 
 namespace saccade::app {
+namespace {
+
+void check_ending(const std::string& output, std::string_view endings, std::initializer_list<std::string_view> known) {
+  if (output.empty() || std::ranges::any_of(known, [&](auto ending) { return output.ends_with(ending); })) return;
+  fail_user(fmt::format("-o must end in {}, got '{}'", endings, output));
+}
+
+}  // namespace
+
 void in_range(const char* flag, std::int64_t value, std::int64_t least, std::int64_t most) {
   if (value < least) fail_user(fmt::format("{} must be >= {}, got {}", flag, least, value));
   if (value > most) fail_user(fmt::format("{} must be <= {}, got {}", flag, most, value));
@@ -26,8 +40,17 @@ void check(const RunOptions& options) {
 
 void check(const CompareOptions& options) {
   check(static_cast<const ModelOptions&>(options));
-  if (!options.output.empty() && !options.output.ends_with(".json") && !options.output.ends_with(".jsonl"))
-    fail_user(fmt::format("-o must end in .json or .jsonl, got '{}'", options.output));
+  check_ending(options.output, ".json or .jsonl", {".json", ".jsonl"});
+}
+
+void check(const EvalOptions& options) {
+  check(static_cast<const ModelOptions&>(options));
+  constexpr std::string_view kTasks[] = {"multineedle", "ppl"};
+  if (std::ranges::find(kTasks, options.task) == std::end(kTasks))
+    fail_user(fmt::format("--task: unknown task {}; {}", quote(options.task), suggest(options.task, kTasks)));
+  if (options.raw && options.task != "multineedle")
+    fail_user("--raw is for --task multineedle; ppl has no chat template");
+  check_ending(options.output, ".json or .jsonl", {".json", ".jsonl"});
 }
 
 }  // namespace saccade::app

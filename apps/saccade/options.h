@@ -32,6 +32,11 @@ struct RowOptions : ModelOptions {
 
 struct CompareOptions : RowOptions {};
 
+struct EvalOptions : RowOptions {
+  std::string task;
+  bool raw = false;
+};
+
 struct ListOptions {
   std::string word, name;
   bool json = false;
@@ -42,10 +47,12 @@ void in_range(const char* flag, std::int64_t value, std::int64_t least, std::int
 void check(const ModelOptions& options);
 void check(const RunOptions& options);
 void check(const CompareOptions& options);
+void check(const EvalOptions& options);
 
 /// The commands. Each prints its own result and throws `Error` (or `Interrupted`) instead of printing a problem.
 void run_command(const RunOptions& options);
 void compare_command(const CompareOptions& options);
+void eval_command(const EvalOptions& options);
 void list_command(const ListOptions& options);
 void show_command(const ListOptions& options);
 void plugin_command();

@@ -7,6 +7,7 @@
 #include "saccade/base/error.h"
 #include "saccade/where/dense.h"
 #include "saccade/where/none.h"
+#include "saccade/where/parts/memory.h"
 
 namespace saccade {
 namespace {
@@ -187,6 +188,7 @@ void Foresight::learn(const SelectCall& call, double spent, double saved) {
 }
 
 Selection choose(const Choice& choice, const SelectCall& call, Foresight* foresight) {
+  if (call.memory != nullptr) call.memory->begin_call(call);
   if (call.fallbacks && foresight != nullptr && !foresight->worth_choosing(call)) return all_dense(call);
   Selection chosen;
   try {

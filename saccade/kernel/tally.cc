@@ -1,0 +1,50 @@
+#include "saccade/kernel/tally.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "saccade/kernel/tally.cc"
+#include "hwy/foreach_target.h"  // NOLINT: compiles what follows once per target
+#include "hwy/highway.h"
+#include "saccade/kernel/tally-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace saccade::kernel::HWY_NAMESPACE {
+
+void SumColumns(const Grid& grid, float* sums, float* squares) { sum_columns_of(grid, sums, squares); }
+void MaxColumns(const Grid& grid, float* maxima) { max_columns_of(grid, maxima); }
+void SumRows(const Grid& grid, float* sums) { sum_rows_of(grid, sums); }
+void MaxRows(const Grid& grid, float* maxima) { max_rows_of(grid, maxima); }
+void DotRows(const Grid& grid, const float* x, std::ptrdiff_t x_stride, float* dots) {
+  dot_rows_of(grid, x, x_stride, dots);
+}
+void AddWhole(const Grid& grid, float scale, std::int32_t* out, std::ptrdiff_t out_stride) {
+  add_whole_of(grid, scale, out, out_stride);
+}
+
+}  // namespace saccade::kernel::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace saccade::kernel {
+
+HWY_EXPORT(SumColumns);
+HWY_EXPORT(MaxColumns);
+HWY_EXPORT(SumRows);
+HWY_EXPORT(MaxRows);
+HWY_EXPORT(DotRows);
+HWY_EXPORT(AddWhole);
+
+void sum_columns(const Grid& grid, float* sums, float* squares) noexcept {
+  HWY_DYNAMIC_DISPATCH(SumColumns)(grid, sums, squares);
+}
+void max_columns(const Grid& grid, float* maxima) noexcept { HWY_DYNAMIC_DISPATCH(MaxColumns)(grid, maxima); }
+void sum_rows(const Grid& grid, float* sums) noexcept { HWY_DYNAMIC_DISPATCH(SumRows)(grid, sums); }
+void max_rows(const Grid& grid, float* maxima) noexcept { HWY_DYNAMIC_DISPATCH(MaxRows)(grid, maxima); }
+void dot_rows(const Grid& grid, const float* x, std::ptrdiff_t x_stride, float* dots) noexcept {
+  HWY_DYNAMIC_DISPATCH(DotRows)(grid, x, x_stride, dots);
+}
+void add_whole(const Grid& grid, float scale, std::int32_t* out, std::ptrdiff_t out_stride) noexcept {
+  HWY_DYNAMIC_DISPATCH(AddWhole)(grid, scale, out, out_stride);
+}
+
+}  // namespace saccade::kernel
+#endif

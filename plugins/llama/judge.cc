@@ -15,6 +15,11 @@ std::atomic<Judge*>& the_judge() {
 
 void set_judge(Judge* judge) { the_judge() = judge; }
 
+bool judge_wants_lse() {
+  const Judge* const judge = the_judge();
+  return judge != nullptr && judge->wants_lse();
+}
+
 std::int64_t show_to_judge(const JudgedCall& judged) {
   Judge* const judge = the_judge();
   if (judge == nullptr) return 0;

@@ -21,12 +21,17 @@ struct JudgedCall {
 class Judge {
  public:
   virtual ~Judge() = default;
+  /// Whether attention shall save its lse for the judge, in call.lse.
+  virtual bool wants_lse() const { return false; }
   /// Errors: what it throws ends the computation of the batch.
   virtual void look(const JudgedCall& judged) = 0;
 };
 
 /// From now on this judge looks at every call that runs by a plan; null: nobody does. Borrowed. Not while a model runs.
 void set_judge(Judge* judge);
+
+/// Whether there is a judge, and it wants lse.
+bool judge_wants_lse();
 
 /// Lets the judge look, if there is one. Returns the time it took, in ns.
 std::int64_t show_to_judge(const JudgedCall& judged);

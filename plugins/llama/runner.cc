@@ -184,6 +184,10 @@ void Runner::run_part(const Part& part, Team& team, Record& record) {
   }
   call.where = where;
   call.precision = plan_->precision();
+  if (!chosen.empty() && judge_wants_lse()) {
+    lse_.resize(static_cast<std::size_t>(call.q.len * call.q.n_heads));
+    call.lse = lse_.data();
+  }
   const AttendCost cost = attend(call, team, workspace_);
   record.pairs_visited += cost.pairs_visited;
   record.pairs_i16 += cost.pairs_i16;

@@ -29,6 +29,7 @@ class Runner {
 
   std::shared_ptr<const Plan> plan_;  ///< of the last call; what is remembered in `states_` is about its choices
   Workspace workspace_;
+  std::vector<float> lse_;  // of the call at hand, where a judge wants it
   SlotOrder slot_order_;
   LayerStates states_;
 };

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "saccade/attend/centre.h"
+#include "saccade/attend/check.h"
 #include "saccade/attend/edge.h"
 #include "saccade/attend/few.h"
 #include "saccade/attend/packed.h"
@@ -223,6 +224,8 @@ void check_numbers(const AttendCall& call) {
   }
 }
 
+}  // namespace
+
 void check(const AttendCall& call) {
   check_shapes(call);
   check_heads(call);
@@ -230,7 +233,6 @@ void check(const AttendCall& call) {
   check_precision(call.precision);
 }
 
-}  // namespace
 }  // namespace detail
 
 void check_precision(Precision precision) {

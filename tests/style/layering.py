@@ -1,8 +1,8 @@
 """Fails when a source includes what its folder may not see: layering.py ROOT.
 
-base < kernel < {combine, linear} < {where, weigh} < attend < plan < judge < {plugins, apps}; oracle sees only base, and
-only apps see it: they judge what they measure. Folders on one level do not see one another. Tests (*_test.cc, tests/)
-may include anything; nothing else may include tests/.
+base < kernel < {combine, linear} < {where, weigh, see} < attend < plan < judge < {plugins, apps}; oracle sees only
+base, and only apps see it: they judge what they measure. Folders on one level do not see one another. Tests (*_test.cc,
+tests/) may include anything; nothing else may include tests/.
 """
 
 import pathlib
@@ -13,7 +13,7 @@ LEVELS = [
     ["base"],
     ["kernel"],
     ["combine", "linear"],
-    ["where", "weigh"],
+    ["where", "weigh", "see"],
     ["attend"],
     ["plan"],
     ["judge"],

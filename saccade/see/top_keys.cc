@@ -1,0 +1,93 @@
+#include "saccade/see/top_keys.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+
+#include "saccade/see/parts/grid.h"
+
+namespace saccade::see {
+namespace {
+
+/// Puts a key where it belongs in a sorted list that it is known to enter.
+void insert(std::span<TopKeys::Key> list, TopKeys::Key key) {
+  std::size_t at = list.size() - 1;
+  for (; at > 0 && key.weight > list[at - 1].weight; --at) list[at] = list[at - 1];
+  list[at] = key;
+}
+
+}  // namespace
+
+void TopKeys::begin(const LookShape& shape) {
+  if (all_.empty()) q_positions_ = {shape.q_positions.begin, shape.q_positions.begin};
+  q_positions_.end = std::max(q_positions_.end, shape.q_positions.end);
+  const auto size = static_cast<std::size_t>(q_positions_.size() * k);
+  all_.resize(size);
+  by_head_.resize(per_head ? static_cast<std::size_t>(shape.n_heads) : 0);
+  for (Lists& lists : by_head_) lists.resize(size);
+  // Twice what n_heads weights of 1 add up to still fits: weights behind 16-bit attention may be a little more than 1.
+  scale_ = 0x1p30F / static_cast<float>(std::bit_ceil(static_cast<std::uint32_t>(shape.n_heads)));
+  sums_.resize(static_cast<std::size_t>(shape.n_workers));
+}
+
+void TopKeys::start(const LookPatch& patch) {
+  patch_ = patch;
+  const auto pairs = static_cast<std::size_t>(patch.q_positions.size() * patch.k_positions.size());
+  for (auto& sums : sums_) sums.assign(pairs, 0);
+}
+
+void TopKeys::observe(const WeightTile& tile) {
+  const Pos stride = patch_.k_positions.size();
+  std::int32_t* sums = sums_[static_cast<std::size_t>(tile.worker)].data() +
+                       (tile.q_positions.begin - patch_.q_positions.begin) * stride +
+                       (tile.k_positions.begin - patch_.k_positions.begin);
+  kernel::add_whole(grid_of(tile), scale_, sums, stride);
+  if (per_head) observe_head(tile);
+}
+
+void TopKeys::observe_head(const WeightTile& tile) {
+  float maxima[WeightTile::kMostQueries];
+  kernel::max_rows(grid_of(tile), maxima);
+  Lists& lists = by_head_[static_cast<std::size_t>(tile.head)];
+  for (Pos i = 0; i < tile.n_queries(); ++i) {
+    const std::span keys(lists.data() + (tile.q_positions.begin + i - q_positions_.begin) * k,
+                         static_cast<std::size_t>(k));
+    if (!(maxima[i] > keys.back().weight)) continue;
+    const float* row = tile.row(i);
+    for (Pos j = 0; j < tile.n_keys(); ++j) {
+      if (row[j] > keys.back().weight) insert(keys, {static_cast<std::int32_t>(tile.k_positions.begin + j), row[j]});
+    }
+  }
+}
+
+void TopKeys::finish(const LookPatch& patch, Team& team) {
+  parallel_for(team, patch.q_positions.size(), [&](Pos row, int) { scan(patch, row); });
+}
+
+/// Adds up what the workers have of a row, and lists the largest. A few keys at a time, so that the compiler finds
+/// vectors; hardly ever does one of them enter the list.
+void TopKeys::scan(const LookPatch& patch, Pos row) {
+  constexpr Pos kAtOnce = 16;
+  const Pos n_keys = patch.k_positions.size();
+  const Pos first = row * n_keys;
+  const std::span keys(all_.data() + (patch.q_positions.begin + row - q_positions_.begin) * k,
+                       static_cast<std::size_t>(k));
+  for (Pos j = 0; j < n_keys; j += kAtOnce) {
+    const Pos n = std::min(kAtOnce, n_keys - j);
+    std::array<std::int32_t, kAtOnce> sums{};
+    for (const auto& of_worker : sums_) {
+      const std::int32_t* from = of_worker.data() + first + j;
+      for (Pos i = 0; i < n; ++i) sums[static_cast<std::size_t>(i)] += from[i];
+    }
+    // The scale is a power of two: a listed weight times it is the sum it came from, rounded to f32.
+    const float least = keys.back().weight * scale_;
+    if (static_cast<float>(*std::ranges::max_element(sums)) <= least) continue;
+    for (Pos i = 0; i < n; ++i) {
+      const float weight = static_cast<float>(sums[static_cast<std::size_t>(i)]) / scale_;
+      if (weight > keys.back().weight)
+        insert(keys, {static_cast<std::int32_t>(patch.k_positions.begin + j + i), weight});
+    }
+  }
+}
+
+}  // namespace saccade::see

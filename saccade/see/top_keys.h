@@ -1,0 +1,71 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "saccade/base/error.h"
+#include "saccade/see/probe.h"
+
+namespace saccade::see {
+
+/// The k keys that a query looks at most: by the sum of their weights over all heads, and on request in each head.
+///
+/// Sorted by weight, the earlier key first among equals. A place without a key has position -1: the query saw fewer, or
+/// the others have no weight.
+///
+/// Accuracy  in a head, the weights themselves. Summed over heads: each weight is rounded to a multiple of 2^-30 times
+///           the number of heads (that rounded up to a power of two), so that the sums are the same for any team
+/// Cost      three vector instructions a vector of pairs, and a comparison a pair of the layer; 8 k bytes a query (and
+///           head); while it looks, 2 MiB a worker
+/// Source    steer-and-see, PR5; retrieval heads read k = 1, arXiv:2404.15574
+class TopKeys final : public Probe {
+ public:
+  struct Key {
+    std::int32_t position = -1;
+    float weight = 0.0F;
+    bool operator==(const Key&) const = default;
+  };
+  Pos k = 8;
+  bool per_head = false;
+
+  void fields(auto& f) {
+    f("k", k, "keys kept of each query");
+    f("per_head", per_head, "in each head, too");
+  }
+  void check() const {
+    if (k < 1) fail_user("see/top_keys: k must be >= 1, got " + std::to_string(k));
+  }
+  void begin(const LookShape& shape) override;
+  void start(const LookPatch& patch) override;
+  void observe(const WeightTile& tile) override;
+  void finish(const LookPatch& patch, Team& team) override;
+
+  Range q_positions() const { return q_positions_; }
+  /// [k], weights summed over all heads.
+  std::span<const Key> row(Pos q_position) const { return list(all_, q_position); }
+  /// [k], of one head; requires per_head.
+  std::span<const Key> row(int head, Pos q_position) const {
+    return list(by_head_[static_cast<std::size_t>(head)], q_position);
+  }
+
+ private:
+  using Lists = std::vector<Key>;  // [queries, k]
+  std::span<const Key> list(const Lists& lists, Pos q) const {
+    return std::span(lists).subspan(static_cast<std::size_t>((q - q_positions_.begin) * k),
+                                    static_cast<std::size_t>(k));
+  }
+  void observe_head(const WeightTile& tile);
+  void scan(const LookPatch& patch, Pos row);
+
+  Range q_positions_;
+  Lists all_;
+  std::vector<Lists> by_head_;
+
+  LookPatch patch_;
+  float scale_ = 1.0F;                           // of whole numbers to weights
+  std::vector<std::vector<std::int32_t>> sums_;  // of the patch, one array a worker: [queries, keys]
+};
+
+}  // namespace saccade::see

@@ -1,0 +1,247 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "saccade/attend/look.h"
+#include "saccade/oracle/weights.h"
+#include "saccade/see/probe.h"
+#include "tests/support/any_case.h"
+#include "tests/support/error_line.h"
+
+// The law of See: a probe's numbers equal the statistic taken from dense fp64 weights, within the one rule of
+// oracle/expected.h; batches of a prompt add up to the whole; any team gives the same bits; o does not change.
+namespace saccade::testing {
+
+/// A dense map of attention weights, what no engine stores: weights[head][query][key].
+template <class T>
+struct DenseMap {
+  Pos q_begin = 0, q_len = 0, kv_len = 0, n_heads = 0;
+  std::vector<T> weights;
+
+  T at(Pos head, Pos query, Pos key) const {
+    return weights[static_cast<std::size_t>((head * q_len + query) * kv_len + key)];
+  }
+  /// Absolute.
+  Pos q_pos(Pos query) const { return q_begin + query; }
+};
+
+/// `order`: of the products in a dot, and which way a soft-capped score is rounded: all equally plain, as expect_row
+/// has them.
+template <class T>
+DenseMap<T> dense_map(const oracle::Inputs& in, const auto& visible, float softcap, Pos order = 0) {
+  DenseMap<T> map{in.q_begin, in.q_len, in.kv_len, in.n_heads, {}};
+  Random random(static_cast<std::uint64_t>(order));
+  const auto shape = [&](T score) {
+    const T shaped = weigh::Softcap{softcap}.shape(score);
+    const Pos step = order == 0 || shaped == score ? 0 : random.between(-1, 1);
+    return step == 0 ? shaped
+                     : std::nextafter(
+                           shaped, step < 0 ? -std::numeric_limits<T>::infinity() : std::numeric_limits<T>::infinity());
+  };
+  map.weights.reserve(static_cast<std::size_t>(in.n_heads * in.q_len * in.kv_len));
+  for (Pos head = 0; head < in.n_heads; ++head) {
+    const auto sees = [&](Pos q_pos, Pos k_pos) { return visible(head, q_pos, k_pos); };
+    for (Pos i = 0; i < in.q_len; ++i) {
+      // The two passes of a plain loop need not add in the same order, nor do those of the engine.
+      const T lse = oracle::attend_row<T>(in, i, head, sees, shape, order + 1).lse;
+      const std::vector<T> row = oracle::weights_row<T>(in, i, head, sees, shape, lse, order);
+      map.weights.insert(map.weights.end(), row.begin(), row.end());
+    }
+  }
+  return map;
+}
+
+/// A statistic as numbers in groups that are judged together (the keys of a head, say); `size`: of what is averaged or
+/// added up in one of them, as max|v| is for attention.
+template <class T>
+struct Group {
+  std::string name;
+  std::vector<T> values;
+  double size = 1.0;
+};
+template <class T>
+using Groups = std::vector<Group<T>>;
+
+namespace detail {
+
+inline double error_of(const Group<float>& plain, const Group<double>& exact) {
+  double error = 0.0;
+  for (std::size_t n = 0; n < exact.values.size(); ++n) {
+    error = std::max(error, std::fabs(static_cast<double>(plain.values[n]) - exact.values[n]));
+  }
+  return error;
+}
+
+inline std::string fault_of(const Group<float>& actual, const Group<double>& exact, double plain_error) {
+  const double allowed = 2.0 * plain_error + 4.0 * std::numeric_limits<float>::epsilon() * exact.size;
+  if (actual.values.size() != exact.values.size()) {
+    return actual.name + ": " + std::to_string(actual.values.size()) + " values, expected " +
+           std::to_string(exact.values.size());
+  }
+  for (std::size_t n = 0; n < exact.values.size(); ++n) {
+    if (oracle::is_allowed(static_cast<double>(actual.values[n]), exact.values[n], allowed)) continue;
+    return actual.name + "[" + std::to_string(n) + "]: expected " + oracle::detail::text_of(exact.values[n]) +
+           ", got " + oracle::detail::text_of(static_cast<double>(actual.values[n])) + ", allowed " +
+           oracle::detail::text_of(allowed);
+  }
+  return "";
+}
+
+}  // namespace detail
+
+/// Judges numbers by the one rule. `define(map)` returns the statistic of a dense map of doubles or floats;
+/// `map_of(order)` makes the plain map.
+inline ::testing::AssertionResult judge_statistic(const Groups<float>& actual, const DenseMap<double>& exact_map,
+                                                  const auto& map_of, const auto& define) {
+  constexpr Pos kOrders = 64;
+  const Groups<double> exact = define(exact_map);
+  if (actual.size() != exact.size()) return ::testing::AssertionFailure() << "groups of numbers are missing";
+  std::vector<double> errors(exact.size(), 0.0);
+  for (Pos order = 0; order < kOrders; ++order) {
+    const Groups<float> plain = define(map_of(order));
+    std::string fault;
+    for (std::size_t g = 0; g < exact.size(); ++g) {
+      errors[g] = std::max(errors[g], detail::error_of(plain[g], exact[g]));
+      if (fault.empty()) fault = detail::fault_of(actual[g], exact[g], errors[g]);
+    }
+    if (fault.empty()) return ::testing::AssertionSuccess();
+    if (order + 1 == kOrders) return ::testing::AssertionFailure() << fault;
+  }
+  return ::testing::AssertionSuccess();
+}
+
+/// Attention of the case and then a look by the team, in batches of `batch` queries.
+inline void look_at(const Problem& problem, Team& team, Pos batch, std::span<Probe* const> probes) {
+  for (Pos begin = 0; begin < problem.c.q_len; begin += batch) {
+    Output out = problem.output();
+    std::vector<const Where*> where;
+    AttendCall call = problem.call(out, where);
+    const Pos n = std::min(batch, problem.c.q_len - begin);
+    call.q.data = call.q.row(begin, 0);
+    call.o.data = call.o.row(begin, 0);
+    call.q.len = call.o.len = n;
+    call.lse = out.lse() + begin * call.q.n_heads;
+    if (call.bias.data) call.bias.data = call.bias.row(begin);
+    call.q_begin += begin;
+    attend(call, team_of(problem.c.team), used_workspace());  // whose bits do depend on the team
+    const std::vector<float> o_before(out.o(begin, 0).begin(), out.o(begin, 0).end());
+    look(call, call.lse, probes, team, used_workspace());
+    ASSERT_TRUE(std::ranges::equal(o_before, out.o(begin, 0)));
+  }
+}
+
+/// Cases that bite: lengths around blocks, groups of 1 and 7, caps, biases, sinks, sparse patterns, rows that see
+/// nothing.
+inline std::vector<AttendCase> see_cases() {
+  std::vector<AttendCase> cases;
+  for (std::uint64_t seed = 1; seed <= 14; ++seed) {
+    AttendCase c = any_case(seed);
+    c.kv_len = std::min<Pos>(c.kv_len, 331);
+    c.n_heads = c.n_kv_heads * std::min<Pos>(c.n_heads / c.n_kv_heads, 3);
+    c.head_dim = std::min<Pos>(c.head_dim, 128);
+    c.gain = std::min(c.gain, 4.0F);
+    cases.push_back(c);
+  }
+  cases.push_back({.seed = 31, .q_len = 201, .kv_len = 201, .n_heads = 3, .n_kv_heads = 1, .head_dim = 32});
+  cases.push_back({.seed = 32, .q_len = 130, .kv_len = 130, .n_heads = 2, .n_kv_heads = 2, .gain = 4.0F});
+  AttendCase biased{.seed = 33, .q_len = 70, .kv_len = 150, .bias_type = DType::f16, .bias_keys = {20, 140}};
+  biased.slopes = true;
+  cases.push_back(biased);
+  AttendCase hundreds{.seed = 34, .q_len = 140, .kv_len = 300};
+  use(hundreds, patterns()[7]);
+  cases.push_back(hundreds);
+  AttendCase none{.seed = 35, .q_len = 9, .kv_len = 64};
+  use(none, patterns()[11]);
+  cases.push_back(none);
+  AttendCase negative{.seed = 36, .q_len = 65, .kv_len = 129, .scale = -0.2F};
+  cases.push_back(negative);
+  return cases;
+}
+
+/// The law, for one probe. `make()` returns a probe; `define(map)` the statistic of a dense map of T as Groups<T>;
+/// `read(probe, problem)` the probe's numbers in the same groups.
+inline void check_see_law(const auto& make, const auto& define, const auto& read) {
+  for (const AttendCase& c : see_cases()) {
+    const Problem problem(c);
+    const auto visible = [&](Pos head, Pos q_pos, Pos k_pos) { return problem.where(head).admits(q_pos, k_pos); };
+    const auto exact = dense_map<double>(problem.in, visible, c.softcap);
+    std::map<Pos, DenseMap<float>> plain_maps;
+    const auto plain = [&](Pos order) -> const DenseMap<float>& {
+      auto& map = plain_maps[order];
+      if (map.weights.empty()) map = dense_map<float>(problem.in, visible, c.softcap, order);
+      return map;
+    };
+    const auto run = [&](int team, Pos batch) {
+      auto probe = make();
+      Probe* const probes[] = {&probe};
+      look_at(problem, team_of(team), batch, probes);
+      return read(probe, problem);
+    };
+    on_every_target([&](const std::string&) {
+      const Groups<float> whole = run(c.team, c.q_len);
+      ASSERT_TRUE(judge_statistic(whole, exact, plain, define)) << c;
+      for (const Pos batch : {Pos{1}, Pos{64}, Pos{37}}) {
+        if (batch == 1 && c.q_len > 20) continue;
+        ASSERT_TRUE(judge_statistic(run(c.team, batch), exact, plain, define)) << "batches of " << batch << " of " << c;
+      }
+      for (const int team : {1, 3}) {
+        const Groups<float> again = run(team, c.q_len);
+        for (std::size_t g = 0; g < whole.size(); ++g) {
+          ASSERT_EQ(again[g].values, whole[g].values) << "team of " << team << ", " << whole[g].name << " of " << c;
+        }
+      }
+    });
+  }
+}
+
+/// Groups of a statistic with one number a query and head: `value(map, head, query)`, judged head by head.
+template <class T>
+Groups<T> per_row_groups(const DenseMap<T>& map, double size, const auto& value) {
+  Groups<T> groups;
+  for (Pos head = 0; head < map.n_heads; ++head) {
+    Group<T> group{"head " + std::to_string(head), {}, size};
+    for (Pos i = 0; i < map.q_len; ++i) {
+      for (const T number : value(map, head, i)) group.values.push_back(number);
+    }
+    groups.push_back(std::move(group));
+  }
+  return groups;
+}
+
+/// Groups of a statistic with one number a key and head, the sum over the queries of `term(map, head, query, key)`.
+template <class T>
+Groups<T> per_key_groups(const DenseMap<T>& map, const auto& term) {
+  Groups<T> groups;
+  for (Pos head = 0; head < map.n_heads; ++head) {
+    Group<T> group{"head " + std::to_string(head), {}};
+    for (Pos j = 0; j < map.kv_len; ++j) {
+      T sum = 0;
+      for (Pos i = 0; i < map.q_len; ++i) sum += term(map, head, i, j);
+      group.values.push_back(sum);
+      group.size = std::max(group.size, static_cast<double>(sum));
+    }
+    groups.push_back(std::move(group));
+  }
+  return groups;
+}
+
+/// What a probe keeps for each head, in the same groups.
+inline Groups<float> groups_of(const auto& kept) {
+  Groups<float> groups;
+  for (int head = 0; head < kept.n_heads(); ++head) {
+    const auto values = kept.head(head);
+    groups.push_back({"head " + std::to_string(head), {values.begin(), values.end()}});
+  }
+  return groups;
+}
+
+}  // namespace saccade::testing

@@ -14,6 +14,7 @@
 #include "saccade/attend/check.h"
 #include "saccade/attend/edge.h"
 #include "saccade/attend/few.h"
+#include "saccade/attend/gathered.h"
 #include "saccade/attend/packed.h"
 #include "saccade/attend/schedule.h"
 #include "saccade/attend/splits.h"
@@ -27,15 +28,26 @@ namespace saccade {
 namespace detail {
 namespace {
 
+/// Keys of short visits on their way into one kernel call: what all rows see, and what only some see. A full basket of
+/// the former waits for the next to be known.
+struct Basket {
+  Gathered all, some, waiting, alone;
+};
+
 /// What one worker needs beside the call.
 struct Room {
-  Room(Layout layout, const AttendCall& call, const Schedule& schedule, Packed* packed, const Centres* centres)
-      : edge(layout, call, schedule.block_q) {
-    if (schedule.most_rows() <= kernel::kFewRows) {
+  Room(Layout layout, const AttendCall& call, const Schedule& schedule, Shared* shared, const Centres* centres)
+      : edge(layout, call, schedule.most_queries) {
+    const Pos together = schedule.parties[0].n_sets;
+    if (schedule.most_rows <= kernel::kFewRows) {
       float* scratch = Few::take_scratch(layout);
-      for (Pos i = 0; i < schedule.together; ++i) few.emplace_back(layout, call, scratch);
+      for (Pos i = 0; i < together; ++i) few.emplace_back(layout, call, scratch);
     } else {
-      tiles.emplace_back(layout, call, schedule.most_rows(), packed, centres);
+      tiles.emplace_back(layout, call, schedule.most_rows, shared, centres);
+    }
+    for (Pos i = 0; i < together; ++i) {
+      baskets.push_back(layout.take<Basket>(1));
+      if (baskets.back()) new (baskets.back()) Basket;
     }
     bytes = layout.used();
   }
@@ -43,6 +55,7 @@ struct Room {
   Edge edge;
   std::vector<Few> few;      // one a set, when all sets are small
   std::vector<Tiles> tiles;  // else one
+  std::vector<Basket*> baskets;
   std::size_t bytes = 0;
 };
 
@@ -50,25 +63,46 @@ struct Room {
 template <class Seen>
 class Walk {
  public:
-  Walk(const AttendCall& call, const RowMap& rows, VisitList visits, Seen& seen)
-      : call_(call), rows_(rows), visits_(std::move(visits)), seen_(seen) {
+  Walk(const AttendCall& call, const RowMap& rows, VisitList visits, Seen& seen, Basket& basket)
+      : call_(call),
+        rows_(rows),
+        visits_(std::move(visits)),
+        seen_(seen),
+        all_(&basket.all),
+        waiting_(&basket.waiting),
+        some_(basket.some),
+        alone_(basket.alone) {
     if (!visits_.empty()) at_ = visits_.front().keys.begin;
+    for (Gathered* keys : {all_, waiting_, &some_}) keys->clear();
     seen_.start(call, rows);
   }
 
   /// Where the next key lies, or the largest position when there is none.
   Pos next() const { return index_ < visits_.size() ? at_ : std::numeric_limits<Pos>::max(); }
 
-  /// Sees blocks of keys until the next one begins at `until` or later.
+  /// Takes up blocks of keys until the next one begins at `until` or later.
   void go(Pos until, Edge& edge) {
     while (next() < until) {
       const Visit& visit = visits_[index_];
       // Blocks end at multiples of their size, so that all items cut the keys alike and can share them.
       const Pos end = std::min((at_ / kernel::kBlockKeys + 1) * kernel::kBlockKeys, visit.keys.end);
-      see({at_, end}, visit.full, edge);
+      take({at_, end}, visit.full, edge);
       at_ = end;
       if (at_ == visit.keys.end && ++index_ < visits_.size()) at_ = visits_[index_].keys.begin;
     }
+  }
+
+  /// Sees what is still in the basket.
+  void finish(Edge& edge) {
+    see_waiting(all_);
+    if (!some_.empty() &&
+        all_->size() <= some_.room()) {  // one call for both: the diagonal's first key is the last full
+      all_->add(some_);
+      see_some(*all_, edge);
+      return;
+    }
+    if (!all_->empty()) see_all(*all_, nullptr);
+    if (!some_.empty()) see_some(some_, edge);
   }
 
   const Seen& seen() const { return seen_; }
@@ -76,10 +110,37 @@ class Walk {
   const AttendCost& cost() const { return cost_; }
 
  private:
-  void see(Range keys, bool full, Edge& edge) {
-    if (full) {
-      count(rows_.q_rows.size() * keys.size(), seen_.see_all(call_, keys));
-    } else if (const Pos visible = edge.ask(call_, *rows_.set->where, rows_.q_rows, keys)) {
+  void take(Range keys, bool full, Edge& edge) {
+    if (seen_.alone(keys)) {
+      alone_.clear();
+      alone_.add(keys);
+      return full ? see_all(alone_, nullptr) : see_some(alone_, edge);
+    }
+    while (!keys.empty()) {
+      Gathered& basket = full ? *all_ : some_;
+      basket.take(keys);
+      if (basket.room() > 0) return;
+      if (full) {
+        see_waiting(&basket);
+        std::swap(waiting_, all_);
+      } else {
+        see_some(basket, edge);
+      }
+      (full ? *all_ : some_).clear();
+    }
+  }
+
+  void see_waiting(const Gathered* next) {
+    if (!waiting_->empty()) see_all(*waiting_, next);
+    waiting_->clear();
+  }
+
+  void see_all(const Gathered& keys, const Gathered* next) {
+    count(rows_.q_rows.size() * keys.size(), seen_.see_all(call_, keys, next));
+  }
+
+  void see_some(const Gathered& keys, Edge& edge) {
+    if (const Pos visible = edge.ask(call_, *rows_.set->where, rows_.q_rows, keys)) {
       count(visible, seen_.see_edge(call_, edge));
     }
   }
@@ -95,6 +156,8 @@ class Walk {
   RowMap rows_;
   VisitList visits_;
   Seen& seen_;
+  Gathered *all_, *waiting_;
+  Gathered &some_, &alone_;
   std::size_t index_ = 0;  // the visit at hand
   Pos at_ = 0;             // the next key of it
   AttendCost cost_;
@@ -105,27 +168,27 @@ class Walk {
 class Item {
  public:
   Item(const AttendCall& call, const Schedule& schedule, Pos index)
-      : call_(call), schedule_(schedule), split_(index % schedule.n_splits) {
-    const Pos begin = index / schedule.n_splits % schedule.n_blocks * schedule.block_q;
-    q_rows_ = {begin, std::min(begin + schedule.block_q, call.q.len)};
-    first_set_ = index / schedule.n_splits / schedule.n_blocks * schedule.together;
+      : call_(call), schedule_(schedule), party_(schedule.party_of(index)) {
+    index -= party_.first_item;
+    split_ = index % schedule.n_splits;
+    q_rows_ = party_.block(index / schedule.n_splits, call.q.len);
   }
 
   AttendCost walk(Room& room, const Partials* partials) const {
-    if (!room.few.empty()) return walk(room.few, room.edge, partials);
+    if (!room.few.empty()) return walk(room.few, room, partials);
     std::optional<kernel::MatrixSession> session;
     if (runs_in(call_) == Precision::kBf16) session.emplace();
-    return walk(room.tiles, room.edge, partials);
+    return walk(room.tiles, room, partials);
   }
 
  private:
   template <class Seen>
-  AttendCost walk(std::vector<Seen>& seen, Edge& edge, const Partials* partials) const {
+  AttendCost walk(std::vector<Seen>& seen, Room& room, const Partials* partials) const {
     std::vector<Walk<Seen>> walks;
     walks.reserve(seen.size());
     for (std::size_t i = 0; i < seen.size(); ++i) {
-      const HeadSet& set = schedule_.sets[static_cast<std::size_t>(first_set_) + i];
-      walks.emplace_back(call_, RowMap{&set, q_rows_}, visits(*set.where), seen[i]);
+      const HeadSet& set = schedule_.sets[static_cast<std::size_t>(party_.first_set) + i];
+      walks.emplace_back(call_, RowMap{&set, q_rows_}, visits(*set.where), seen[i], *room.baskets[i]);
     }
     const auto next = [&] {
       Pos at = std::numeric_limits<Pos>::max();
@@ -133,10 +196,11 @@ class Item {
       return at;
     };
     for (Pos at; (at = next()) < call_.k.len;) {
-      for (Walk<Seen>& walk : walks) walk.go(at + kernel::kBlockKeys, edge);
+      for (Walk<Seen>& walk : walks) walk.go(at + kernel::kBlockKeys, room.edge);
     }
     AttendCost cost;
-    for (const Walk<Seen>& walk : walks) {
+    for (Walk<Seen>& walk : walks) {
+      walk.finish(room.edge);
       for (Pos row = 0; row < walk.rows().size(); ++row) write(walk.seen(), walk.rows(), row, partials);
       cost += walk.cost();
     }
@@ -168,7 +232,8 @@ class Item {
 
   const AttendCall& call_;
   const Schedule& schedule_;
-  Pos split_, first_set_ = 0;
+  const Party& party_;
+  Pos split_ = 0;
   Range q_rows_;
 };
 
@@ -261,11 +326,11 @@ AttendCost attend(const AttendCall& call, Team& team, Workspace& workspace) {
   using namespace detail;
   check(call);
   const Schedule schedule = make_schedule(call, team.size());
-  if (schedule.n_items() == 0) return {};
-  std::optional<Packed> packed;
+  if (schedule.n_items == 0) return {};
+  std::optional<Shared> shared;
   std::optional<Centres> centres;
   const auto room_at = [&](std::byte* base) {
-    return Room(Layout(base), call, schedule, packed ? &*packed : nullptr, centres ? &*centres : nullptr);
+    return Room(Layout(base), call, schedule, shared ? &*shared : nullptr, centres ? &*centres : nullptr);
   };
   const auto partials_at = [&](Layout& layout) { return Partials(layout, call, schedule.n_splits); };
 
@@ -274,13 +339,13 @@ AttendCost attend(const AttendCall& call, Team& team, Workspace& workspace) {
   try {
     Workspace::Rooms& memory = workspace.rooms();
     memory.workers.resize(std::max(memory.workers.size(), static_cast<std::size_t>(team.size())));
-    if (Packed::worth_it(call, schedule.n_blocks)) {
+    if (Packed::worth_it(call, schedule.n_blocks())) {
       Layout measure;
-      packed.emplace(measure, call);
+      shared.emplace(measure, call);
       memory.packed.reserve(measure.used());
       Layout layout(memory.packed.data());
-      packed.emplace(layout, call);
-      packed->clear();
+      shared.emplace(layout, call);
+      shared->clear();
     }
     if (Centres::wanted(call, schedule)) {
       Layout measure;
@@ -308,7 +373,7 @@ AttendCost attend(const AttendCall& call, Team& team, Workspace& workspace) {
   }
 
   std::vector<AttendCost> costs(rooms.size());  // one a worker
-  parallel_for(team, schedule.n_items(), [&](Pos index, int worker) {
+  parallel_for(team, schedule.n_items, [&](Pos index, int worker) {
     const auto w = static_cast<std::size_t>(worker);
     costs[w] += Item(call, schedule, index).walk(rooms[w], partials ? &*partials : nullptr);
   });

@@ -90,7 +90,8 @@ bool can_attend(DType q, DType k, DType v, Pos head_dim, Pos head_dim_v);
 ///           rounded less their centre (attend/centre.h): a key that a row does not see may move how others round
 /// Cost      2 (head_dim + head_dim_v) FLOP a visited pair; memory O(workers x (block of queries) x head_dim), never
 /// q_len x kv_len;
-///           in i16 and bf16 also the keys and values in 16 bits, at most 64 MiB.
+///           in i16 and bf16 also the visited keys and values in 16 bits, at most 1 GiB: 512 MiB in blocks of 128 keys
+///           and as much in blocks of 64, where patterns visit such.
 ///           Same inputs, team size and CPU target give the same bits.
 /// Source    FlashAttention-2, arXiv:2307.08691; split over keys: Flash-Decoding (Dao et al. 2023); ALiBi,
 ///           arXiv:2108.12409

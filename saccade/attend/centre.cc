@@ -29,7 +29,7 @@ Centres::Centres(Layout& layout, const AttendCall& call)
       centres_(layout.take<float>(call.k.n_heads * head_dim_)) {}
 
 bool Centres::wanted(const AttendCall& call, const Schedule& schedule) {
-  return runs_in(call) == Precision::kBf16 && call.softcap == 0 && schedule.most_rows() > kernel::kFewRows;
+  return runs_in(call) == Precision::kBf16 && call.softcap == 0 && schedule.most_rows > kernel::kFewRows;
 }
 
 void Centres::find(const AttendCall& call, const Schedule& schedule) {
@@ -53,7 +53,8 @@ void Centres::find(const AttendCall& call, const HeadSet& set) {
   Pos n = 0;
   for (Pos i = 0; i < n_wanted; ++i) {
     const Visit key = nth_key(visits, i * n_visited / n_wanted);
-    if (!key.full && (edge_.ask(call, *set.where, last, key.keys) == 0 || edge_.words(last.begin)[0] == 0)) continue;
+    if (!key.full && (edge_.ask(call, *set.where, last, Gathered(key.keys)) == 0 || edge_.words(last.begin)[0] == 0))
+      continue;
     float* sample = samples_ + n * head_dim_;
     kernel::load_rows(call.k.dtype, call.k.row(key.keys.begin, set.kv_head), 0, 1, static_cast<int>(head_dim_), sample);
     if (std::all_of(sample, sample + head_dim_, [](float x) { return std::isfinite(x); })) ++n;

@@ -21,16 +21,40 @@ float bias_at(const BiasView& bias, const std::byte* row, Pos key) {
   return f32_from_f16(half);
 }
 
+/// Whole words of `some`, n bits of them, to bit `at` of words that are clear from there on.
+void append_bits(const std::uint32_t* some, Pos n, Pos at, std::uint32_t* words) {
+  const Pos shift = at % 32;
+  words += at / 32;
+  for (Pos done = 0; done < n; done += 32) {
+    *words++ |= *some << shift;
+    if (shift != 0 && n - done > 32 - shift) *words |= *some >> (32 - shift);
+    ++some;
+  }
+}
+
+/// What the query sees of keys from several ranges, asked range by range.
+void mask_of(const Where& where, Pos q_pos, const Gathered& keys, std::uint32_t* words) {
+  if (keys.one_range()) {
+    where.mask(q_pos, keys.ranges()[0], words);
+    return;
+  }
+  keys.for_each([&](Range range, Pos n) {
+    std::uint32_t some[Edge::kWords];
+    where.mask(q_pos, range, some);
+    append_bits(some, range.size(), n, words);
+  });
+}
+
 }  // namespace
 
-Pos Edge::ask(const AttendCall& call, const Where& where, Range q_rows, Range keys) {
+Pos Edge::ask(const AttendCall& call, const Where& where, Range q_rows, const Gathered& keys) {
   q_rows_ = q_rows;
-  keys_ = keys;
+  keys_ = &keys;
   Pos pairs = 0;
   std::fill_n(words_, q_rows.size() * kWords, 0U);
   for (Pos query = q_rows.begin; query < q_rows.end; ++query) {
     std::uint32_t* words = words_ + (query - q_rows.begin) * kWords;
-    where.mask(call.q_begin + query, keys, words);
+    mask_of(where, call.q_begin + query, keys, words);
     for (Pos w = 0; w < kWords; ++w) pairs += std::popcount(words[w]);
     if (bias_) read_bias(call.bias, query);
   }
@@ -42,13 +66,15 @@ void Edge::read_bias(const BiasView& bias, Pos query) {
   float* values = bias_ + (query - q_rows_.begin) * kernel::kBlockKeys;
   std::uint32_t* words = words_ + (query - q_rows_.begin) * kWords;
   const std::byte* row = bias.row(query);
-  // Eight values at a time, and the last few by hand: nothing may be read past the end of a row.
-  const Pos n = keys_.size();
-  const Pos whole = n / 8 * 8;
   const auto element = static_cast<Pos>(row_bytes(bias.dtype, 1));
-  kernel::load_rows(bias.dtype, row + keys_.begin * element, 0, 1, static_cast<int>(whole), values);
-  for (Pos j = whole; j < n; ++j) values[j] = bias_at(bias, row, keys_.begin + j);
-  for (Pos j = 0; j < n; ++j) {
+  keys_->for_each([&](Range keys, Pos n) {
+    // Eight values at a time, and the last few by hand: nothing may be read past the end of a row.
+    const Pos whole = keys.size() / 8 * 8;
+    float* some = values + n;
+    kernel::load_rows(bias.dtype, row + keys.begin * element, 0, 1, static_cast<int>(whole), some);
+    for (Pos j = whole; j < keys.size(); ++j) some[j] = bias_at(bias, row, keys.begin + j);
+  });
+  for (Pos j = 0; j < keys_->size(); ++j) {
     if (values[j] != kHidden) continue;
     words[j / 32] &= ~(1U << (j % 32));
     values[j] = 0.0F;  // so that no slope makes a number or NaN of it

@@ -12,7 +12,7 @@ constexpr Pos kFew = kernel::kFewRows;
 /// Memory to ask for while one KV head's block of keys is at work: what follows the block. Where the heads of a cache
 /// lie side by side and are walked in step, each asks for its part of all heads' next block, since CPUs fetch best what
 /// is asked for in the order it lies.
-kernel::Ahead ahead_of(const View& view, Pos begin, Pos head) {
+kernel::RawRows ahead_of(const View& view, Pos begin, Pos head) {
   const Pos next = begin + kernel::kBlockKeys;
   const auto bytes = static_cast<std::ptrdiff_t>(row_bytes(view.dtype, view.dim));
   const bool side_by_side = view.head_stride == bytes && view.len_stride == view.n_heads * bytes;
@@ -34,6 +34,8 @@ Few::Few(Layout& layout, const AttendCall& call, float* scratch)
       row_max_(layout.take<float>(kFew)),
       row_sum_(layout.take<float>(kFew)),
       scratch_(scratch),
+      k_places_(layout.take<Places>(1)),
+      v_places_(layout.take<Places>(1)),
       visible_(layout.take<std::uint32_t>(kFew * Edge::kWords)),
       bias_(call.bias.data ? layout.take<float>(kFew * kernel::kBlockKeys) : nullptr) {}
 
@@ -51,21 +53,37 @@ void Few::start(const AttendCall& call, const RowMap& rows) {
   std::fill_n(row_sum_, kFew, 0.0F);
 }
 
-void Few::see(const AttendCall& call, Range keys, const kernel::FewMask& mask) {
+void Few::place(const View& view, const Gathered& keys, const Gathered* next, int head, Places& out) {
+  const auto list = [&](const Gathered& some, const std::byte** places) {
+    some.for_each([&](Range range, Pos n) {
+      for (Pos key = range.begin; key < range.end; ++key) places[n++] = view.row(key, head);
+    });
+  };
+  list(keys, out.here);
+  Pos n_ahead = 0;
+  if (next) list(*next, out.ahead), n_ahead = next->size();
+  if (n_ahead < keys.size()) std::copy(out.here + n_ahead, out.here + keys.size(), out.ahead + n_ahead);
+}
+
+void Few::see(const AttendCall& call, const Gathered& keys, const Gathered* next, const kernel::FewMask& mask) {
   const kernel::FewRows rows{
       .q = q_, .o = o_, .row_max = row_max_, .row_sum = row_sum_, .n_rows = static_cast<int>(rows_.size())};
   const int head = rows_.set->kv_head;
-  const kernel::RawBlock block{.k_dtype = call.k.dtype,
-                               .v_dtype = call.v.dtype,
-                               .k = call.k.row(keys.begin, head),
-                               .v = call.v.row(keys.begin, head),
-                               .k_stride = call.k.len_stride,
-                               .v_stride = call.v.len_stride,
-                               .k_ahead = ahead_of(call.k, keys.begin, head),
-                               .v_ahead = ahead_of(call.v, keys.begin, head),
-                               .n_keys = static_cast<int>(keys.size()),
-                               .head_dim = static_cast<int>(head_dim_),
-                               .v_dim = static_cast<int>(v_dim_)};
+  kernel::RawBlock block{.k_dtype = call.k.dtype,
+                         .v_dtype = call.v.dtype,
+                         .k = {call.k.row(keys.first(), head), call.k.len_stride},
+                         .v = {call.v.row(keys.first(), head), call.v.len_stride},
+                         .k_ahead = ahead_of(call.k, keys.first(), head),
+                         .v_ahead = ahead_of(call.v, keys.first(), head),
+                         .n_keys = static_cast<int>(keys.size()),
+                         .head_dim = static_cast<int>(head_dim_),
+                         .v_dim = static_cast<int>(v_dim_)};
+  if (!keys.one_range()) {
+    place(call.k, keys, next, head, *k_places_);
+    place(call.v, keys, next, head, *v_places_);
+    block.k.list = k_places_->here, block.k_ahead.list = k_places_->ahead;
+    block.v.list = v_places_->here, block.v_ahead.list = v_places_->ahead;
+  }
   kernel::visit_few(rows, block, mask, {.scale = std::abs(call.scale), .softcap = call.softcap}, scratch_);
 }
 
@@ -79,7 +97,7 @@ Precision Few::see_edge(const AttendCall& call, const Edge& edge) {
     std::transform(bias, bias + edge.keys().size(), bias_ + r * kernel::kBlockKeys,
                    [slope](float value) { return slope * value; });
   }
-  see(call, edge.keys(), {.visible = visible_, .bias = bias_});
+  see(call, edge.keys(), nullptr, {.visible = visible_, .bias = bias_});
   return Precision::kF32;
 }
 

@@ -15,23 +15,35 @@ class Few {
   static float* take_scratch(Layout& layout);
 
   void start(const AttendCall& call, const RowMap& rows);
-  Precision see_all(const AttendCall& call, Range keys) {
-    see(call, keys, {});
+  /// Are these, keys of one range, better seen alone than gathered with others? Where a call's fixed costs vanish
+  /// beside its keys', since they are read where they lie anyway.
+  bool alone(Range keys) const { return keys.size() >= 64; }
+  /// `next`: what comes after, to be fetched meanwhile; null where that is not known, or lies right behind.
+  Precision see_all(const AttendCall& call, const Gathered& keys, const Gathered* next) {
+    see(call, keys, next, {});
     return Precision::kF32;
   }
   Precision see_edge(const AttendCall& call, const Edge& edge);
   float finish(Pos row, float* o) const;
 
  private:
-  void see(const AttendCall& call, Range keys, const kernel::FewMask& mask);
+  /// Where the rows of one head are, where they are not side by side.
+  struct Places {
+    const std::byte* here[kernel::kBlockKeys];
+    const std::byte* ahead[kernel::kBlockKeys];
+  };
+
+  void see(const AttendCall& call, const Gathered& keys, const Gathered* next, const kernel::FewMask& mask);
+  static void place(const View& view, const Gathered& keys, const Gathered* next, int head, Places& out);
 
   RowMap rows_;
   Pos head_dim_, v_dim_;
   float *q_, *o_;              // [kFewRows, head_dim], [kFewRows, v_dim]
   float *row_max_, *row_sum_;  // [kFewRows]
   float* scratch_;             // for the kernel
-  std::uint32_t* visible_;     // [kFewRows, kWords]
-  float* bias_;                // [kFewRows, kBlockKeys]; null without a bias
+  Places *k_places_, *v_places_;
+  std::uint32_t* visible_;  // [kFewRows, kWords]
+  float* bias_;             // [kFewRows, kBlockKeys]; null without a bias
 };
 
 }  // namespace saccade::detail

@@ -135,14 +135,13 @@ TEST_F(Fixed, ALongFlatRestBesideASink) {
   }
 }
 
-TEST_F(Fixed, RunsWhereEveryRowSeesEveryKeyAndSaysSo) {
+TEST_F(Fixed, RunsEverywhereAndSaysSo) {
   AttendCase c = fixed_case(8700);
   c.q_len = 64, c.kv_len = 1024, c.n_heads = 4, c.n_kv_heads = 2;
   const Problem problem(c);
   Output out(c.q_len, c.n_heads, c.v_dim(), c.o_layout);
   const AttendCost cost = problem.run(out, team_of(1), used_workspace());
-  EXPECT_GT(cost.pairs_i16, cost.pairs_visited * 9 / 10);
-  EXPECT_LT(cost.pairs_i16, cost.pairs_visited);  // the diagonal is f32
+  EXPECT_EQ(cost.pairs_i16, cost.pairs_visited);  // the diagonal, too
 }
 
 TEST_F(Fixed, AutoTakesItForHalvesAndNotForF32WithoutAMatrixUnit) {
@@ -172,7 +171,10 @@ TEST_F(Fixed, AKeyThatARowDoesNotSeeChangesNoBitOfIt) {
     problem.run(after, team_of(2), used_workspace());
     for (Pos i = 0; i < c.q_len; ++i) {
       for (Pos head = 0; head < c.n_heads; ++head) {
-        EXPECT_EQ(after.same_bits(before, i, head), !problem.sees(i, head, 460)) << i;
+        const bool sees = problem.sees(i, head, 460);
+        if (!sees) EXPECT_TRUE(after.same_bits(before, i, head)) << i;
+        // A weight below half a step was lost before and after.
+        if (sees && std::isnan(poison)) EXPECT_FALSE(after.same_bits(before, i, head)) << i;
       }
     }
   }

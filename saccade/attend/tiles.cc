@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <vector>
 
 namespace saccade::detail {
 namespace {
@@ -15,9 +16,25 @@ constexpr Pos tiles_of(Pos n_rows) { return (n_rows + kRows - 1) / kRows; }
 
 kernel::ScoreRule rule(const AttendCall& call) { return {.scale = std::abs(call.scale), .softcap = call.softcap}; }
 
+struct Rows {
+  const std::byte* at = nullptr;
+  std::ptrdiff_t stride = 0;
+};
+
+/// The rows of some keys, one every `stride` bytes: where they are, or from several ranges copied to `raw`.
+Rows rows_of(const View& view, const Gathered& keys, int head, std::byte* raw) {
+  if (keys.one_range()) return {view.row(keys.first(), head), view.len_stride};
+  const std::size_t bytes = row_bytes(view.dtype, view.dim);
+  std::byte* to = raw;
+  for (const Range range : keys.ranges()) {
+    for (Pos key = range.begin; key < range.end; ++key, to += bytes) std::memcpy(to, view.row(key, head), bytes);
+  }
+  return {raw, static_cast<std::ptrdiff_t>(bytes)};
+}
+
 }  // namespace
 
-Tiles::Tiles(Layout& layout, const AttendCall& call, Pos most_rows, Packed* shared, const Centres* centres)
+Tiles::Tiles(Layout& layout, const AttendCall& call, Pos most_rows, Shared* shared, const Centres* centres)
     : head_dim_(call.q.dim),
       v_dim_(call.v.dim),
       scale_(std::abs(call.scale)),
@@ -37,12 +54,14 @@ Tiles::Tiles(Layout& layout, const AttendCall& call, Pos most_rows, Packed* shar
   k_ = layout.take<float>(kKeys * head_dim_);
   v_ = layout.take<float>(kKeys * v_dim_);
   scores_ = layout.take<float>(kKeys * kRows);
+  raw_ = layout.take<std::byte>(
+      kKeys * static_cast<Pos>(std::max(row_bytes(call.k.dtype, head_dim_), row_bytes(call.v.dtype, v_dim_))));
   visible_ = layout.take<std::uint32_t>(Edge::kWords * kRows);
   bias_ = call.bias.data ? layout.take<float>(kKeys * kRows) : nullptr;
   const bool rounds = precision_ != Precision::kF32;
   q_rounded_ = rounds ? layout.take<std::uint32_t>(tiles * q_words_) : nullptr;
   q_scale_ = rounds ? layout.take<float>(tiles * kRows) : nullptr;
-  if (rounds) own_ = PackedRoom(layout, precision_, head_dim_, v_dim_);
+  if (rounds) own_ = PackedRoom(layout, precision_, head_dim_, v_dim_, kKeys);
 }
 
 Pos Tiles::n_tiles() const { return tiles_of(rows_.size()); }
@@ -117,38 +136,38 @@ kernel::Bf16Tile Tiles::bf16_tile(Pos i) const {
           .n_rows = plain.n_rows};
 }
 
-void Tiles::load(const AttendCall& call, Range keys) {
+void Tiles::load(const AttendCall& call, const Gathered& keys) {
   const int n_keys = static_cast<int>(keys.size());
   const int dim = static_cast<int>(head_dim_);
   const int v_dim = static_cast<int>(v_dim_);
   const int head = rows_.set->kv_head;
-  kernel::load_rows(call.k.dtype, call.k.row(keys.begin, head), call.k.len_stride, n_keys, dim, k_);
+  const Rows k = rows_of(call.k, keys, head, raw_);
+  kernel::load_rows(call.k.dtype, k.at, k.stride, n_keys, dim, k_);
   if (centres_) {
     const float* centre = centres_->of(head);
     for (int key = 0; key < n_keys; ++key) {
       for (int i = 0; i < dim; ++i) k_[key * dim + i] -= centre[i];
     }
   }
-  const bool finite =
-      kernel::load_panels(call.v.dtype, call.v.row(keys.begin, head), call.v.len_stride, n_keys, v_dim, v_);
+  const Rows v = rows_of(call.v, keys, head, raw_);
+  const bool finite = kernel::load_panels(call.v.dtype, v.at, v.stride, n_keys, v_dim, v_);
   block_ = {.k = k_, .v = v_, .n_keys = n_keys, .head_dim = dim, .v_dim = v_dim, .v_finite = finite};
 }
 
 /// The rounded keys, shared where that can be; null where they cannot be had.
-const PackedRoom* Tiles::packed_keys(const AttendCall& call, Range keys) {
-  const bool whole = keys.begin % kernel::kBlockKeys == 0 && keys.size() == kernel::kBlockKeys;
+const PackedRoom* Tiles::packed_keys(const AttendCall& call, const Gathered& keys) {
   const auto fill = [&](const PackedRoom& room) {
     load(call, keys);
     return room.fill(block_);
   };
-  if (shared_ && whole) {
-    const Pos block = keys.begin / kernel::kBlockKeys;
-    if (const PackedRoom* room = shared_->get(rows_.set->kv_head, block, shared_room_, fill)) return room;
+  if (shared_ && keys.one_range() && alone(keys.ranges()[0])) {
+    Packed& packed = keys.size() == kernel::kBlockKeys ? shared_->whole : shared_->half;
+    if (const PackedRoom* room = packed.get(rows_.set->kv_head, keys.first(), shared_room_, fill)) return room;
   }
   return fill(own_) ? &own_ : nullptr;
 }
 
-void Tiles::visit_tile(const AttendCall& call, Pos i, Range keys, const kernel::TileMask& mask,
+void Tiles::visit_tile(const AttendCall& call, Pos i, const Gathered& keys, const kernel::TileMask& mask,
                        const PackedRoom* packed) {
   if (!packed || std::isnan(q_scale_[i * kRows])) {
     if (!block_.k) load(call, keys);
@@ -156,11 +175,11 @@ void Tiles::visit_tile(const AttendCall& call, Pos i, Range keys, const kernel::
   } else if (precision_ == Precision::kBf16) {
     kernel::visit_bf16(bf16_tile(i), packed->bf16_block(keys.size()), mask, rule(call), scores_);
   } else {
-    kernel::visit_fixed(fixed_tile(i), packed->fixed_block(keys.size()), scale_, scores_);
+    kernel::visit_fixed(fixed_tile(i), packed->fixed_block(keys.size()), scale_, nullptr, scores_);
   }
 }
 
-Precision Tiles::see_all(const AttendCall& call, Range keys) {
+Precision Tiles::see_all(const AttendCall& call, const Gathered& keys, const Gathered* /*next*/) {
   block_ = {};
   const PackedRoom* packed = precision_ == Precision::kF32 ? nullptr : packed_keys(call, keys);
   for (Pos i = 0; i < n_tiles(); ++i) visit_tile(call, i, keys, {}, packed);
@@ -169,6 +188,7 @@ Precision Tiles::see_all(const AttendCall& call, Range keys) {
 
 Precision Tiles::see_edge(const AttendCall& call, const Edge& edge) {
   block_ = {};
+  if (precision_ == Precision::kI16) return see_edge_fixed(call, edge);
   const PackedRoom* packed = precision_ == Precision::kBf16 ? packed_keys(call, edge.keys()) : nullptr;
   for (Pos i = 0; i < n_tiles(); ++i) {
     kernel::TileMask mask;
@@ -177,10 +197,49 @@ Precision Tiles::see_edge(const AttendCall& call, const Edge& edge) {
   return packed ? precision_ : Precision::kF32;
 }
 
+Precision Tiles::see_edge_fixed(const AttendCall& call, const Edge& edge) {
+  load(call, edge.keys());
+  const WildKeys wild = own_.fill_apart(block_);
+  for (Pos i = 0; i < n_tiles(); ++i) {
+    kernel::TileMask mask;
+    if (mask_tile(call, edge, i, mask)) visit_apart(call, i, edge.keys(), mask, wild);
+  }
+  return Precision::kI16;
+}
+
+/// Keys with NaN or inf run in f32, in a visit of their own, so that the rows that do not see them keep every bit.
+void Tiles::visit_apart(const AttendCall& call, Pos i, const Gathered& keys, const kernel::TileMask& mask,
+                        const WildKeys& wild) {
+  const bool any_wild = std::any_of(wild.begin(), wild.end(), [](std::uint32_t word) { return word != 0; });
+  if (std::isnan(q_scale_[i * kRows])) {
+    kernel::visit(tile(i), block_, mask, rule(call), scores_);
+    return;
+  }
+  const kernel::FixedBlock block = own_.apart_block(keys.size());
+  if (!any_wild) {
+    kernel::visit_fixed(fixed_tile(i), block, scale_, mask.visible, scores_);
+    return;
+  }
+  std::vector<std::uint32_t> all(visible_, visible_ + Edge::kWords * kRows);
+  if (keep_visible(wild, false)) kernel::visit_fixed(fixed_tile(i), block, scale_, visible_, scores_);
+  std::copy(all.begin(), all.end(), visible_);
+  if (keep_visible(wild, true))
+    kernel::visit(tile(i), block_, {.visible = visible_, .bias = nullptr}, rule(call), scores_);
+}
+
+bool Tiles::keep_visible(const WildKeys& keys, bool named) {
+  std::uint32_t any = 0;
+  for (Pos w = 0; w < Edge::kWords; ++w) {
+    const std::uint32_t kept = named ? keys[static_cast<std::size_t>(w)] : ~keys[static_cast<std::size_t>(w)];
+    for (Pos r = 0; r < kRows; ++r) any |= visible_[w * kRows + r] &= kept;
+  }
+  return any != 0;
+}
+
 bool Tiles::mask_tile(const AttendCall& call, const Edge& edge, Pos tile, kernel::TileMask& out) const {
   const Pos first = tile * kRows;
   const Pos n_rows = std::min(kRows, rows_.size() - first);
-  const Range keys = edge.keys();
+  const Gathered& keys = edge.keys();
   std::uint32_t any = 0;
   bool all = true;
   std::fill_n(visible_, Edge::kWords * kRows, 0U);

@@ -10,17 +10,21 @@
 
 namespace saccade::detail {
 
-/// The rows of an item in tiles of kTileRows, and the room to convert a block of keys and values for all of them.
+/// The rows of an item in tiles of up to kTileRows, and the room to convert a block of keys and values for all of them.
 class Tiles {
  public:
   /// Lays its buffers out; with a counting Layout nothing may be called but the constructor.
   /// What items share may be null: rounded keys, and the centres that are taken off keys.
-  Tiles(Layout& layout, const AttendCall& call, Pos most_rows, Packed* shared, const Centres* centres);
+  Tiles(Layout& layout, const AttendCall& call, Pos most_rows, Shared* shared, const Centres* centres);
 
   /// Takes up a block: reads q (negated where the scale is negative), empties the running softmax.
   void start(const AttendCall& call, const RowMap& rows);
-  /// All rows see all keys. Returns in which numbers.
-  Precision see_all(const AttendCall& call, Range keys);
+  /// Are these, keys of one range, better seen alone than gathered with others? Such as items share, rounded once.
+  bool alone(Range keys) const {
+    return is_unit(keys, kernel::kBlockKeys) || (shared_ && is_unit(keys, Shared::kHalf));
+  }
+  /// All rows see all keys. Returns in which numbers. `next`: what comes after, if known; may be null.
+  Precision see_all(const AttendCall& call, const Gathered& keys, const Gathered* next);
   /// Each row sees what the edge, asked about these queries, says. Returns in which numbers.
   Precision see_edge(const AttendCall& call, const Edge& edge);
   /// Writes row r, normalised, to o [v_dim]; returns its natural lse.
@@ -33,9 +37,15 @@ class Tiles {
   kernel::Bf16Tile bf16_tile(Pos i) const;
   void start_fixed();
   void start_bf16();
-  void load(const AttendCall& call, Range keys);
-  const PackedRoom* packed_keys(const AttendCall& call, Range keys);
-  void visit_tile(const AttendCall& call, Pos tile, Range keys, const kernel::TileMask& mask, const PackedRoom* packed);
+  void load(const AttendCall& call, const Gathered& keys);
+  const PackedRoom* packed_keys(const AttendCall& call, const Gathered& keys);
+  void visit_tile(const AttendCall& call, Pos tile, const Gathered& keys, const kernel::TileMask& mask,
+                  const PackedRoom* packed);
+  Precision see_edge_fixed(const AttendCall& call, const Edge& edge);
+  void visit_apart(const AttendCall& call, Pos tile, const Gathered& keys, const kernel::TileMask& mask,
+                   const WildKeys& wild);
+  /// Of what the last mask_tile found, only the keys named, or only the others; false where that leaves nothing.
+  bool keep_visible(const WildKeys& keys, bool named);
   /// False when the tile sees nothing at all.
   bool mask_tile(const AttendCall& call, const Edge& edge, Pos tile, kernel::TileMask& out) const;
   /// What the centre took off all scores of the row, in units of lse.
@@ -45,13 +55,14 @@ class Tiles {
   Pos head_dim_, v_dim_;
   float scale_;                // its magnitude
   Precision precision_;        // that this call may run in
-  Packed* shared_;             // rounded keys of all items; may be null
+  Shared* shared_;             // rounded keys of all items; may be null
   const Centres* centres_;     // may be null
   kernel::KeyBlock block_;     // the keys at hand, in f32, less their centre
   Pos o_size_, q_words_;       // of one tile
   float *q_, *o_;              // [tiles, head_dim, kTileRows], [tiles, v_dim (in bf16 rounded up to 16), kTileRows]
   float *row_max_, *row_sum_;  // [tiles, kTileRows]
   float *k_, *v_, *scores_;    // one block
+  std::byte* raw_;             // keys or values of one block as they are stored, brought together
   std::uint32_t* visible_;     // [kWords, kTileRows]
   float* bias_;                // [kBlockKeys, kTileRows]; null without a bias
   std::uint32_t* q_rounded_;   // [tiles, q_words_]: pairs of dimensions; this and what follows: null in f32

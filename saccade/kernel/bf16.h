@@ -25,9 +25,9 @@ bool has_bf16_tiles() noexcept;
 /// 16 x 16 words, tile rows first: tile (r, s) begins at word (r n_steps + s) 256.
 inline constexpr int kTileSide = 16, kTileWords = 256;
 constexpr int round_up(int n, int to) { return (n + to - 1) / to * to; }
-/// Words of k and of v for a whole block.
-constexpr int bf16_k_words(int head_dim) { return kBlockKeys * round_up(head_dim, 32) / 2; }
-constexpr int bf16_v_words(int v_dim) { return kBlockKeys * round_up(v_dim, 16) / 2; }
+/// Words of k and of v for a block of n_keys, a multiple of 32.
+constexpr int bf16_k_words(int head_dim, int n_keys = kBlockKeys) { return n_keys * round_up(head_dim, 32) / 2; }
+constexpr int bf16_v_words(int v_dim, int n_keys = kBlockKeys) { return n_keys * round_up(v_dim, 16) / 2; }
 
 struct Bf16Block {
   const std::uint32_t* k = nullptr;  ///< 16 keys x 32 dimensions to a tile; from round_keys

@@ -99,6 +99,19 @@ HWY_INLINE void gather(V v, float* rows) {
   for (int row = 0; row < kSide; ++row) rows[row] = lanes[row * kEach];
 }
 
+/// Rows one after another, and rows from a list: how to find a key's.
+struct Spaced {
+  explicit Spaced(const RawRows& rows) : at(rows.at), stride(rows.stride) {}
+  HWY_INLINE const std::byte* operator()(int key) const { return at + key * stride; }
+  const std::byte* at;
+  std::ptrdiff_t stride;
+};
+struct Listed {
+  explicit Listed(const RawRows& rows) : list(rows.list) {}
+  HWY_INLINE const std::byte* operator()(int key) const { return list[key]; }
+  const std::byte* const* list;
+};
+
 /// Asks for `bytes` of memory that is read soon.
 HWY_INLINE void prefetch(const std::byte* from, std::ptrdiff_t bytes) {
   for (std::ptrdiff_t i = 0; i < bytes; i += 64) hwy::Prefetch(from + i);
@@ -143,17 +156,17 @@ HWY_INLINE void dot(const float* HWY_RESTRICT q, const float* HWY_RESTRICT k, in
 }
 
 /// All rows' dots with all keys of the block; keys past the end get garbage.
-template <DType kType, int n_groups>
+template <DType kType, int n_groups, class Rows>
 HWY_NOINLINE void score(const FewRows& rows, const RawBlock& block, float* HWY_RESTRICT k, float* HWY_RESTRICT scores) {
   constexpr int kN = keys_at_once(n_groups);
   const int dim = block.head_dim;
   const auto bytes = static_cast<std::ptrdiff_t>(row_bytes(kType, dim));
+  const Rows row(block.k), ahead(block.k_ahead);
   for (int key = 0; key < block.n_keys; key += kN) {
     const int n = std::min(kN, block.n_keys - key);
-    const std::byte* row = block.k + key * block.k_stride;
-    for (int j = 0; j < n; ++j, row += block.k_stride) {
-      prefetch(block.k_ahead.at + (key + j) * block.k_ahead.stride, bytes);
-      convert<kType>(row, dim, k + j * dim);
+    for (int j = 0; j < n; ++j) {
+      prefetch(ahead(key + j), bytes);
+      convert<kType>(row(key + j), dim, k + j * dim);
     }
     dot<n_groups>(rows.q, k, dim, scores + key * kSide);
   }
@@ -213,7 +226,7 @@ HWY_INLINE void weigh(int n_keys, float c, float* HWY_RESTRICT scores, float* ro
 }
 
 /// o[row] += sum over keys of weight v, for `kRows` rows and the lanes of `kWide` vectors from dimension `i` on.
-template <int kRows, int kWide, DType kType, class DV>
+template <int kRows, int kWide, DType kType, class Rows, class DV>
 HWY_INLINE void mix_keys(DV d, const RawBlock& block, const float* HWY_RESTRICT weights, int i, float* HWY_RESTRICT o) {
   constexpr int kStride = static_cast<int>(hn::MaxLanes(DV()));
   constexpr auto kBytes = static_cast<std::ptrdiff_t>(row_bytes(kType, (kWide * kStride + 31) / 32 * 32));
@@ -221,13 +234,12 @@ HWY_INLINE void mix_keys(DV d, const RawBlock& block, const float* HWY_RESTRICT 
   for (int r = 0; r < kRows; ++r) {
     for (int n = 0; n < kWide; ++n) sum[r][n] = hn::Zero(d);
   }
-  const std::byte* row = block.v;
-  const std::byte* ahead = block.v_ahead.at + row_bytes(kType, i / 32 * 32);
-  for (int key = 0; key < block.n_keys; ++key, row += block.v_stride) {
+  const Rows row(block.v), ahead(block.v_ahead);
+  const auto ahead_begin = static_cast<std::ptrdiff_t>(row_bytes(kType, i / 32 * 32));
+  for (int key = 0; key < block.n_keys; ++key) {
     hn::Vec<DV> vs[kWide];
-    for (int n = 0; n < kWide; ++n) vs[n] = load<kType>(d, row, i + n * kStride);
-    prefetch(ahead, kBytes);
-    ahead += block.v_ahead.stride;
+    for (int n = 0; n < kWide; ++n) vs[n] = load<kType>(d, row(key), i + n * kStride);
+    prefetch(ahead(key) + ahead_begin, kBytes);
     const float* weight = weights + at(0, key);
     for (int r = 0; r < kRows; ++r) {
       const auto w = hn::Set(d, weight[at(r, 0)]);
@@ -243,47 +255,48 @@ HWY_INLINE void mix_keys(DV d, const RawBlock& block, const float* HWY_RESTRICT 
 }
 
 /// A row that hides keys must not touch their values: 0 x NaN is NaN.
-template <DType kType>
+template <DType kType, class Rows>
 HWY_INLINE void mix_seen(const RawBlock& block, const float* HWY_RESTRICT weights, const std::uint32_t* visible,
                          float* HWY_RESTRICT o) {
   const F8 d;
+  const Rows row(block.v);
   for (int i = 0; i < block.v_dim; i += kStep) {
     auto sum = hn::Zero(d);
     for (int key = 0; key < block.n_keys; ++key) {
       if (!(visible[key / 32] >> (key % 32) & 1U)) continue;
-      sum = hn::MulAdd(hn::Set(d, weights[at(0, key)]), load<kType>(block.v + key * block.v_stride, i), sum);
+      sum = hn::MulAdd(hn::Set(d, weights[at(0, key)]), load<kType>(row(key), i), sum);
     }
     hn::StoreU(hn::Add(hn::LoadU(d, o + i), sum), d, o + i);
   }
 }
 
 /// kRows x kWide accumulators: 16 of 32 registers, or 8 of 16, hide the latency of the multiply-adds.
-template <int kRows, DType kType>
+template <int kRows, DType kType, class Rows>
 HWY_NOINLINE void mix_rows(const RawBlock& block, const float* weights, float* o) {
   constexpr int kSums = HWY_TARGET <= HWY_AVX3 ? 16 : 8;
   constexpr int kWide = std::clamp(kSums / kRows, 1, 4);
   int i = 0;
   for (; i + kWide * kLanes <= block.v_dim; i += kWide * kLanes) {
-    mix_keys<kRows, kWide, kType>(D(), block, weights, i, o);
+    mix_keys<kRows, kWide, kType, Rows>(D(), block, weights, i, o);
   }
-  for (; i + kLanes <= block.v_dim; i += kLanes) mix_keys<kRows, 1, kType>(D(), block, weights, i, o);
-  for (; i < block.v_dim; i += kStep) mix_keys<kRows, 1, kType>(F8(), block, weights, i, o);
+  for (; i + kLanes <= block.v_dim; i += kLanes) mix_keys<kRows, 1, kType, Rows>(D(), block, weights, i, o);
+  for (; i < block.v_dim; i += kStep) mix_keys<kRows, 1, kType, Rows>(F8(), block, weights, i, o);
 }
 
-template <DType kType>
+template <DType kType, class Rows>
 void mix(const FewRows& rows, const RawBlock& block, const FewMask& mask, const float* weights) {
   if (mask.visible) {
     for (int r = 0; r < rows.n_rows; ++r) {
-      mix_seen<kType>(block, weights + at(r, 0), mask.visible + r * (kBlockKeys / 32), rows.o + r * block.v_dim);
+      mix_seen<kType, Rows>(block, weights + at(r, 0), mask.visible + r * (kBlockKeys / 32), rows.o + r * block.v_dim);
     }
   } else if (rows.n_rows == 1) {
-    mix_rows<1, kType>(block, weights, rows.o);
+    mix_rows<1, kType, Rows>(block, weights, rows.o);
   } else if (rows.n_rows == 2) {
-    mix_rows<2, kType>(block, weights, rows.o);
+    mix_rows<2, kType, Rows>(block, weights, rows.o);
   } else if (rows.n_rows <= 4) {
-    mix_rows<4, kType>(block, weights, rows.o);
+    mix_rows<4, kType, Rows>(block, weights, rows.o);
   } else {
-    mix_rows<8, kType>(block, weights, rows.o);
+    mix_rows<8, kType, Rows>(block, weights, rows.o);
   }
 }
 
@@ -304,11 +317,14 @@ HWY_INLINE void with_type(DType type, const F& f) {
   }
 }
 
-inline void visit(const FewRows& rows, const RawBlock& block, const FewMask& mask, ScoreRule rule, float* scratch) {
+template <class Rows>
+inline void visit_rows(const FewRows& rows, const RawBlock& block, const FewMask& mask, ScoreRule rule,
+                       float* scratch) {
   float* scores = scratch;
   float* k = scratch + kFewRows * kBlockKeys;
   with_type(block.k_dtype, [&]<DType kType>() {
-    rows.n_rows <= kSide ? score<kType, 1>(rows, block, k, scores) : score<kType, 2>(rows, block, k, scores);
+    rows.n_rows <= kSide ? score<kType, 1, Rows>(rows, block, k, scores)
+                         : score<kType, 2, Rows>(rows, block, k, scores);
   });
   const Shaper<D> shaper(D(), rule, mask.bias != nullptr);
   if (mask.visible || !shaper.plain()) shape(rows.n_rows, block.n_keys, mask, shaper, scores);
@@ -324,7 +340,12 @@ inline void visit(const FewRows& rows, const RawBlock& block, const FewMask& mas
       for (int i = 0; i < block.v_dim; ++i) o[i] *= alpha[r];
     }
   }
-  with_type(block.v_dtype, [&]<DType kType>() { mix<kType>(rows, block, mask, scores); });
+  with_type(block.v_dtype, [&]<DType kType>() { mix<kType, Rows>(rows, block, mask, scores); });
+}
+
+inline void visit(const FewRows& rows, const RawBlock& block, const FewMask& mask, ScoreRule rule, float* scratch) {
+  block.k.list ? visit_rows<Listed>(rows, block, mask, rule, scratch)
+               : visit_rows<Spaced>(rows, block, mask, rule, scratch);
 }
 
 inline void pack_q(const float* HWY_RESTRICT q, int n_rows, int dim, float* HWY_RESTRICT out) {

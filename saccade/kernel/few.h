@@ -12,22 +12,21 @@ namespace saccade::kernel {
 /// faster one has not been measured.)
 inline constexpr int kFewRows = 8;
 
-/// Memory to ask for while a block is at work: a row's bytes for each of its keys.
-struct Ahead {
-  const std::byte* at = nullptr;  ///< never read, so it may lie beyond the cache
-  std::ptrdiff_t stride = 0;
+/// One row for each key of a block: evenly spaced, or, where `list` is not null, each where the list says.
+struct RawRows {
+  const std::byte* at = nullptr;
+  std::ptrdiff_t stride = 0;               ///< bytes from key to key
+  const std::byte* const* list = nullptr;  ///< [n_keys]
 };
 
 /// A block of keys and values as they lie in the cache; they are converted in registers, on the way.
 struct RawBlock {
   DType k_dtype = DType::f16, v_dtype = DType::f16;
-  const std::byte* k = nullptr;
-  const std::byte* v = nullptr;
-  std::ptrdiff_t k_stride = 0, v_stride = 0;  ///< bytes from key to key
-  Ahead k_ahead, v_ahead;
-  int n_keys = 0;    ///< 1 to kBlockKeys
-  int head_dim = 0;  ///< of the keys and queries
-  int v_dim = 0;     ///< of the values and o
+  RawRows k, v;              ///< with or without list, all four alike
+  RawRows k_ahead, v_ahead;  ///< memory to ask for meanwhile, never read, so that it may lie beyond the cache
+  int n_keys = 0;            ///< 1 to kBlockKeys
+  int head_dim = 0;          ///< of the keys and queries
+  int v_dim = 0;             ///< of the values and o
 };
 
 /// The running softmax of a few rows, row by row (a decode step: one query in the heads of a group).
@@ -49,8 +48,7 @@ struct FewMask {
 /// `head_dim` is a multiple of 8.
 void pack_few(const float* q, int n_rows, int head_dim, float* out) noexcept;
 
-/// The same as `visit` (see there), for few rows: lanes hold dimensions beside rows, so that few of them idle. Memory
-/// one block of keys ahead is prefetched.
+/// The same as `visit` (see there), for few rows: lanes hold dimensions beside rows, so that few of them idle.
 ///
 /// Requires  64-byte aligned buffers; `scratch`: kFewRows x kBlockKeys + 16 x kMaxHeadDim floats
 /// Cost      2 (head_dim + v_dim) n_keys n_rows FLOP, rows in fours; each key and value read from memory once

@@ -92,7 +92,64 @@ template <int kWide>
   }
 }
 
+/// Hidden scores to -inf, and the maximum of each row anew.
 template <int kWide>
+[[gnu::always_inline]] inline void hide(const std::uint32_t* visible, int n_keys, float* scores, __m512 (&top)[kWide]) {
+  const __m512 nothing = _mm512_set1_ps(kNegInf);
+  for (int n = 0; n < kWide; ++n) top[n] = nothing;
+  for (int key = 0; key < n_keys; ++key) {
+    const __m512i bit = _mm512_set1_epi32(static_cast<int>(1U << (key % 32)));
+#pragma clang loop unroll(full)
+    for (int n = 0; n < kWide; ++n) {
+      float* at = scores + key * kTileRows + n * kLanes;
+      const __m512i words = _mm512_load_si512(visible + key / 32 * kTileRows + n * kLanes);
+      const __m512 s = _mm512_mask_mov_ps(nothing, _mm512_test_epi32_mask(words, bit), _mm512_load_ps(at));
+      _mm512_store_ps(at, s);
+      top[n] = _mm512_max_ps(top[n], s);
+    }
+  }
+}
+
+/// Scores to weights that multiply values with a scale for each key: whole numbers, two keys to a word, in place.
+/// `base` is log2 of the row's largest weight; `unit` becomes what a whole number stands for, and `sums` the weights'.
+template <int kWide>
+[[gnu::always_inline]] inline void weigh_pairs_apart(const FixedBlock& block, const __m512 (&factor)[kWide],
+                                                     const __m512 (&base)[kWide], float* scores, __m512 (&sums)[kWide],
+                                                     __m512 (&unit)[kWide]) {
+  constexpr float kTiny = 1e-30F;
+  __m512 largest[kWide], steps[kWide];
+  for (int n = 0; n < kWide; ++n) sums[n] = _mm512_setzero_ps(), largest[n] = _mm512_set1_ps(kTiny);
+  for (int key = 0; key < block.n_keys; ++key) {
+    const __m512 scale = _mm512_set1_ps(block.v_key_scale[key]);
+#pragma clang loop unroll(full)
+    for (int n = 0; n < kWide; ++n) {
+      float* at = scores + key * kTileRows + n * kLanes;
+      const __m512 weight = exp2_of(_mm512_fmsub_ps(_mm512_load_ps(at), factor[n], base[n]));
+      const __m512 scaled = _mm512_mul_ps(weight, scale);
+      _mm512_store_ps(at, scaled);
+      sums[n] = _mm512_add_ps(sums[n], weight);
+      largest[n] = _mm512_max_ps(largest[n], scaled);
+    }
+  }
+  for (int n = 0; n < kWide; ++n) {
+    unit[n] = _mm512_mul_ps(largest[n], _mm512_set1_ps(1.0F / kWeightSteps));
+    steps[n] = _mm512_div_ps(_mm512_set1_ps(kWeightSteps), largest[n]);
+  }
+  for (int key = 0; key < block.n_keys; key += 2) {
+#pragma clang loop unroll(full)
+    for (int n = 0; n < kWide; ++n) {
+      const float* at = scores + key * kTileRows + n * kLanes;
+      __m512i word = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_load_ps(at), steps[n]));
+      if (key + 1 < block.n_keys) {
+        const __m512i high = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_load_ps(at + kTileRows), steps[n]));
+        word = _mm512_or_si512(word, _mm512_slli_epi32(high, 16));
+      }
+      _mm512_store_si512(scores + key / 2 * kTileRows + n * kLanes, word);
+    }
+  }
+}
+
+template <bool kApart, int kWide>
 [[gnu::always_inline]] inline void mix_dims(const FixedBlock& block, int dim, const std::int32_t* weights,
                                             const __m512 (&alpha)[kWide], const __m512 (&step)[kWide], float* o) {
   __m512i sum[kHigh][kWide];
@@ -100,31 +157,50 @@ template <int kWide>
   dot_words<kHigh, kWide>(block.v + dim / kPanel * n_pairs * kPanel, 1, kPanel, weights, n_pairs, sum);
 #pragma clang loop unroll(full)
   for (int i = 0; i < kHigh; ++i) {
-    const __m512 scale = _mm512_set1_ps(block.v_scale[dim + i]);
+    const __m512 scale = _mm512_set1_ps(kApart ? 1.0F : block.v_scale[dim + i]);
 #pragma clang loop unroll(full)
     for (int n = 0; n < kWide; ++n) {
       float* at = o + (dim + i) * kTileRows + n * kLanes;
-      const __m512 added = _mm512_mul_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(sum[i][n]), scale), step[n]);
+      const __m512 whole = _mm512_cvtepi32_ps(sum[i][n]);
+      const __m512 added = _mm512_mul_ps(kApart ? whole : _mm512_mul_ps(whole, scale), step[n]);
       _mm512_store_ps(at, _mm512_fmadd_ps(_mm512_load_ps(at), alpha[n], added));
     }
   }
 }
 
 template <int kWide>
-[[gnu::noinline]] void visit_columns(const FixedTile& tile, const FixedBlock& block, float scale, int column,
-                                     float* scratch) {
-  float* scores = scratch + column;
-  __m512 top[kWide];
+[[gnu::always_inline]] inline void score_block(const FixedTile& tile, const FixedBlock& block, float* scores,
+                                               __m512 (&top)[kWide]) {
   for (int n = 0; n < kWide; ++n) top[n] = _mm512_set1_ps(kNegInf);
   int key = 0;
-  for (; key + kHigh <= block.n_keys; key += kHigh) score_keys<kHigh, kWide>(block, key, tile.q + column, scores, top);
-  for (; key < block.n_keys; ++key) score_keys<1, kWide>(block, key, tile.q + column, scores, top);
+  for (; key + kHigh <= block.n_keys; key += kHigh) score_keys<kHigh, kWide>(block, key, tile.q, scores, top);
+  for (; key < block.n_keys; ++key) score_keys<1, kWide>(block, key, tile.q, scores, top);
+}
 
-  constexpr float kLog2e = 1.4426950408889634F;
+/// Joins a block's weights, in units of `step` for the sums and of `o_step` for o, into the running softmax.
+template <bool kApart, int kWide>
+[[gnu::always_inline]] inline void join(const FixedTile& tile, const FixedBlock& block, const float* weights,
+                                        const __m512 (&sums)[kWide], const __m512 (&alpha)[kWide],
+                                        const __m512 (&step)[kWide], const __m512 (&o_step)[kWide]) {
+  for (int n = 0; n < kWide; ++n) {
+    float* at = tile.row_sum + n * kLanes;
+    _mm512_store_ps(at, _mm512_fmadd_ps(_mm512_load_ps(at), alpha[n], _mm512_mul_ps(sums[n], step[n])));
+  }
+  for (int dim = 0; dim < block.v_dim; dim += kHigh) {
+    mix_dims<kApart, kWide>(block, dim, reinterpret_cast<const std::int32_t*>(weights), alpha, o_step, tile.o);
+  }
+}
+
+constexpr float kLog2e = 1.4426950408889634F;
+
+template <int kWide>
+[[gnu::noinline]] void visit_columns(const FixedTile& tile, const FixedBlock& block, float scale, float* scores) {
+  __m512 top[kWide];
+  score_block<kWide>(tile, block, scores, top);
   constexpr float kLog2Steps = 12.0F;
   __m512 factor[kWide], base[kWide], alpha[kWide], step[kWide], sums[kWide];
   for (int n = 0; n < kWide; ++n) {
-    const int at = column + n * kLanes;
+    const int at = n * kLanes;
     const __m512 steps = _mm512_set1_ps(kLog2Steps);
     factor[n] = _mm512_mul_ps(_mm512_load_ps(tile.q_scale + at), _mm512_set1_ps(scale * kLog2e));
     const __m512 block_max = _mm512_mul_ps(top[n], factor[n]);
@@ -136,22 +212,51 @@ template <int kWide>
     base[n] = _mm512_sub_ps(block_max, steps);
   }
   weigh_pairs<kWide>(block.n_keys, factor, base, scores, sums);
+  join<false, kWide>(tile, block, scores, sums, alpha, step, step);
+}
+
+/// The same where each key has its own scale and rows may not see all of them: two more passes over the scores.
+template <int kWide>
+[[gnu::noinline]] void visit_apart(const FixedTile& tile, const FixedBlock& block, float scale,
+                                   const std::uint32_t* visible, float* scores) {
+  __m512 top[kWide];
+  score_block<kWide>(tile, block, scores, top);
+  if (visible) hide<kWide>(visible, block.n_keys, scores, top);
+  __m512 factor[kWide], base[kWide], alpha[kWide], step[kWide], sums[kWide], unit[kWide];
+  const __m512 nothing = _mm512_set1_ps(kNegInf);
   for (int n = 0; n < kWide; ++n) {
-    float* at = tile.row_sum + column + n * kLanes;
-    _mm512_store_ps(at, _mm512_fmadd_ps(_mm512_load_ps(at), alpha[n], _mm512_mul_ps(sums[n], step[n])));
+    const int at = n * kLanes;
+    factor[n] = _mm512_mul_ps(_mm512_load_ps(tile.q_scale + at), _mm512_set1_ps(scale * kLog2e));
+    const __m512 block_max = _mm512_mul_ps(top[n], factor[n]);
+    const __m512 old = _mm512_load_ps(tile.row_max + at);
+    const __m512 now = _mm512_max_ps(old, block_max);
+    _mm512_store_ps(tile.row_max + at, now);
+    // A row that has seen nothing yet, or nothing here: weights 0, and nothing moves.
+    const __m512 now_or_0 = _mm512_mask_mov_ps(now, _mm512_cmpeq_ps_mask(now, nothing), _mm512_setzero_ps());
+    base[n] = _mm512_mask_mov_ps(block_max, _mm512_cmpeq_ps_mask(block_max, nothing), _mm512_setzero_ps());
+    alpha[n] = exp2_of(_mm512_sub_ps(old, now_or_0));
+    step[n] = exp2_of(_mm512_sub_ps(block_max, now_or_0));
   }
-  for (int dim = 0; dim < block.v_dim; dim += kHigh) {
-    mix_dims<kWide>(block, dim, reinterpret_cast<const std::int32_t*>(scores), alpha, step, tile.o + column);
-  }
+  weigh_pairs_apart<kWide>(block, factor, base, scores, sums, unit);
+  for (int n = 0; n < kWide; ++n) unit[n] = _mm512_mul_ps(unit[n], step[n]);
+  join<true, kWide>(tile, block, scores, sums, alpha, step, unit);
+}
+
+template <int kWide>
+void visit_wide(const FixedTile& tile, const FixedBlock& block, float scale, const std::uint32_t* visible,
+                float* scratch) {
+  if (block.v_key_scale) return visit_apart<kWide>(tile, block, scale, visible, scratch);
+  visit_columns<kWide>(tile, block, scale, scratch);
 }
 
 }  // namespace
 
-void visit_fixed(const FixedTile& tile, const FixedBlock& block, float scale, float* scratch) noexcept {
+void visit_fixed(const FixedTile& tile, const FixedBlock& block, float scale, const std::uint32_t* visible,
+                 float* scratch) noexcept {
   const int n_vectors = (tile.n_rows + kLanes - 1) / kLanes;
-  if (n_vectors == 3) visit_columns<3>(tile, block, scale, 0, scratch);
-  if (n_vectors == 2) visit_columns<2>(tile, block, scale, 0, scratch);
-  if (n_vectors == 1) visit_columns<1>(tile, block, scale, 0, scratch);
+  if (n_vectors == 3) visit_wide<3>(tile, block, scale, visible, scratch);
+  if (n_vectors == 2) visit_wide<2>(tile, block, scale, visible, scratch);
+  if (n_vectors == 1) visit_wide<1>(tile, block, scale, visible, scratch);
 }
 
 float fix_row(const float* row, int dim, std::int16_t* out) noexcept {
@@ -201,15 +306,47 @@ void fix_panels(const float* panels, int n_keys, int dim, std::int32_t* out, flo
   }
 }
 
+void fix_keys_apart(const float* panels, int n_keys, int dim, std::int32_t* out, float* scale) noexcept {
+  const __m256 magnitude = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff));
+  const int n_pairs = (n_keys + 1) / 2;
+  const std::ptrdiff_t panel = n_keys * kPanel;
+  for (int key = 0; key < n_keys; ++key) {
+    __m256 largest8 = _mm256_setzero_ps();
+    __m256 stain = _mm256_setzero_ps();  // 0 x value stays 0 unless a value is NaN or inf
+    for (int at = 0; at < dim; at += kPanel) {
+      const __m256 values = _mm256_load_ps(panels + at / kPanel * panel + key * kPanel);
+      largest8 = _mm256_max_ps(largest8, _mm256_and_ps(magnitude, values));
+      stain = _mm256_fmadd_ps(values, _mm256_setzero_ps(), stain);
+    }
+    const bool finite = _mm256_cmp_ps_mask(stain, stain, _CMP_EQ_OQ) == 0xff;
+    const float largest = finite ? std::max(1e-30F, _mm512_reduce_max_ps(_mm512_zextps256_ps512(largest8))) : 0.0F;
+    scale[key] = finite ? largest / kValueSteps : std::numeric_limits<float>::quiet_NaN();
+    const __m256 factor = _mm256_set1_ps(finite ? kValueSteps / largest : 0.0F);
+    const __mmask8 all = finite ? 0xff : 0;
+    for (int at = 0; at < dim; at += kPanel) {
+      const __m256 values = _mm256_maskz_load_ps(all, panels + at / kPanel * panel + key * kPanel);
+      const __m128i whole = _mm256_cvtsepi32_epi16(_mm256_cvtps_epi32(_mm256_mul_ps(values, factor)));
+      auto* words = reinterpret_cast<__m256i*>(out + (at / kPanel * n_pairs + key / 2) * kPanel);
+      if (key % 2 == 0) {
+        _mm256_store_si256(words, _mm256_cvtepu16_epi32(whole));
+      } else {
+        const __m256i high = _mm256_slli_epi32(_mm256_cvtepu16_epi32(whole), 16);
+        _mm256_store_si256(words, _mm256_or_si256(_mm256_load_si256(words), high));
+      }
+    }
+  }
+}
+
 }  // namespace saccade::kernel
 
 #else
 
 // Another architecture, or a compiler that does not know VNNI: has_fixed() is false there and none of this is called.
 namespace saccade::kernel {
-void visit_fixed(const FixedTile&, const FixedBlock&, float, float*) noexcept {}
+void visit_fixed(const FixedTile&, const FixedBlock&, float, const std::uint32_t*, float*) noexcept {}
 float fix_row(const float*, int, std::int16_t*) noexcept { return 0.0F; }
 void fix_panels(const float*, int, int, std::int32_t*, float*) noexcept {}
+void fix_keys_apart(const float*, int, int, std::int32_t*, float*) noexcept {}
 }  // namespace saccade::kernel
 
 #endif

@@ -10,9 +10,14 @@ namespace saccade::kernel {
 /// The visit kernel in 16-bit fixed point, for CPUs with AVX-512 VNNI and no matrix unit: one instruction multiplies
 /// and adds 32 pairs where f32 does 16.
 ///
-///   q, k      each row times its own scale, rounded to 16 bits, |q_int| |k_int| < 2^31, so that no dot product
-///   overflows weights   relative to the row's largest in the block, rounded to steps of 2^-12 v         each dimension
-///   of the block times its own scale, rounded to 13 bits
+///   q, k      each row times its own scale, rounded to 16 bits, |q_int| |k_int| < 2^31: no dot product overflows
+///   weights   relative to the row's largest in the block, rounded to steps of 2^-12
+///   v         each dimension of the block times its own scale, rounded to 13 bits
+///
+/// Where not every row sees every key, keys must not share a scale: a key that a row does not see would touch what the
+/// row rounds to. There each key's values have a scale of their own, and what is rounded in place of the weight is
+/// weight times that scale.
+///
 /// Products are exact, sums are 32-bit integers; running maxima, sums and o stay f32.
 ///
 /// A score is off by about 1e-5 |q| |k| scale (rounding q to f16 alone: 2e-5), o by at most a few 2^-12 of the largest
@@ -28,10 +33,11 @@ static_assert((kRowNorm + 12.5) * (kRowNorm + 12.5) < 2147483648.0 && kMaxHeadDi
 bool has_fixed() noexcept;
 
 struct FixedBlock {
-  const std::int16_t* k = nullptr;  ///< [n_keys, head_dim]
-  const float* k_scale = nullptr;   ///< [n_keys]: k = k_int k_scale
-  const std::int32_t* v = nullptr;  ///< [v_dim / 8, (n_keys + 1) / 2, 8]: two keys in one word, the earlier one low
-  const float* v_scale = nullptr;   ///< [v_dim]
+  const std::int16_t* k = nullptr;     ///< [n_keys, head_dim]
+  const float* k_scale = nullptr;      ///< [n_keys]: k = k_int k_scale
+  const std::int32_t* v = nullptr;     ///< [v_dim / 8, (n_keys + 1) / 2, 8]: two keys in one word, the earlier one low
+  const float* v_scale = nullptr;      ///< [v_dim]; null where each key has its own
+  const float* v_key_scale = nullptr;  ///< [n_keys]; null where each dimension has its own
   int n_keys = 0;
   int head_dim = 0;  ///< of q and k
   int v_dim = 0;     ///< of v and o
@@ -46,16 +52,20 @@ struct FixedTile {
   int n_rows = 0;
 };
 
-/// As `visit`, for finite inputs, without mask, soft cap or bias. `scale` > 0 multiplies q.k. Every row sees every key:
-/// keys share their scales, and a key that a row does not see must not touch what the row rounds to.
+/// As `visit`, for finite inputs, without soft cap or bias. `scale` > 0 multiplies q.k. `visible` as in TileMask.
 ///
-/// Requires  has_fixed(); 64-byte aligned buffers; `scratch`: kBlockKeys x kTileRows floats
-void visit_fixed(const FixedTile& tile, const FixedBlock& block, float scale, float* scratch) noexcept;
+/// Requires  has_fixed(); 64-byte aligned buffers; `scratch`: kBlockKeys x kTileRows floats; with a mask a block whose
+///           keys have scales of their own
+void visit_fixed(const FixedTile& tile, const FixedBlock& block, float scale, const std::uint32_t* visible,
+                 float* scratch) noexcept;
 
 /// One row to 16 bits; returns what an integer stands for. Not finite (NaN) when the row is not.
 float fix_row(const float* row, int dim, std::int16_t* out) noexcept;
 
 /// A block of f32 panels (as load_panels leaves them, all finite) to packed pairs and their scales.
 void fix_panels(const float* panels, int n_keys, int dim, std::int32_t* out, float* scale) noexcept;
+
+/// The same with a scale for each key, [n_keys]; a key that is not finite becomes 0, its scale NaN.
+void fix_keys_apart(const float* panels, int n_keys, int dim, std::int32_t* out, float* scale) noexcept;
 
 }  // namespace saccade::kernel

@@ -35,6 +35,7 @@ class EdgeWithin final : public Where {
   EdgeWithin(WherePtr inner, Range edge) : inner_(std::move(inner)), edge_(edge) {}
   bool admits(Pos q_pos, Pos k_pos) const override { return inner_->admits(q_pos, k_pos); }
   void mask(Pos q_pos, Range keys, std::uint32_t* words) const override { inner_->mask(q_pos, keys, words); }
+  Pos q_step() const override { return inner_->q_step(); }
   void visits(Range q_block, VisitList& out) const override {
     VisitList inner;
     inner_->visits(q_block, inner);

@@ -1,7 +1,6 @@
 #include "saccade/where/quest.h"
 
 #include <algorithm>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -9,6 +8,7 @@
 #include "saccade/base/error.h"
 #include "saccade/kernel/bounds.h"
 #include "saccade/where/parts/dense_by_rule.h"
+#include "saccade/where/parts/groups.h"
 #include "saccade/where/parts/lists.h"
 #include "saccade/where/parts/memory.h"
 #include "saccade/where/parts/parallel.h"
@@ -31,15 +31,10 @@ struct Group {
 };
 
 std::vector<Group> groups_of(const SelectCall& call, Pos n_panels) {
-  std::map<int, Group> by_kv_head;
-  for (std::size_t i = 0; i < call.heads.size(); ++i) {
-    const int kv_head = call.kv_head[static_cast<std::size_t>(call.heads[i])];
-    Group& group = by_kv_head[kv_head];
-    group.kv_head = kv_head;
-    group.places.push_back(i);
-  }
   std::vector<Group> groups;
-  for (auto& [kv_head, group] : by_kv_head) {
+  for (const auto& [kv_head, places] : places_by_kv_head(call)) {
+    Group& group = groups.emplace_back();
+    group.kv_head = kv_head, group.places = places;
     const auto dim = static_cast<std::size_t>(call.q.dim);
     for (std::size_t first = 0; first < group.places.size(); first += kernel::kBoundQueries) {
       const std::size_t n = std::min<std::size_t>(kernel::kBoundQueries, group.places.size() - first);
@@ -53,7 +48,6 @@ std::vector<Group> groups_of(const SelectCall& call, Pos n_panels) {
       group.n_packed.push_back(static_cast<int>(n));
     }
     group.scores.resize(static_cast<std::size_t>(n_panels * kLanes));
-    groups.push_back(std::move(group));
   }
   return groups;
 }

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "apps/saccade/bench/options.h"
+#include "apps/saccade/bench/select_options.h"
 #include "apps/saccade/interrupt.h"
 #include "apps/saccade/options.h"
 #include "apps/saccade/output.h"
@@ -206,10 +207,37 @@ CLI::App* add_bench(CLI::App& app, BenchOptions& options) {
   return bench;
 }
 
-void bench_command(const CLI::App& bench, const BenchOptions& options) {
+void add_bench_select(CLI::App& bench, SelectOptions& options) {
+  auto* select = bench.add_subcommand("select", "what selectors recover and save, on a real prompt's queries and keys");
+  add_model_flags(*select, options);
+  select->add_option("--attn", options.attn, "once for each selector")->type_name("SPEC")->allow_extra_args(false);
+  select->add_option("--plan", options.plans, "after those of --attn")->type_name("PLAN.json")->allow_extra_args(false);
+  select->add_option("--along", options.along, "what the prompt itself is read with")
+      ->capture_default_str()
+      ->type_name("SPEC");
+  add_list(*select, "--layers", options.layers, "default: six, evenly spaced");
+  add_list(*select, "--at", options.at, "percent of the prompt: the batches that end there")->capture_default_str();
+  select->add_option("--rows", options.n_rows, "query rows of each head that are judged")
+      ->capture_default_str()
+      ->type_name("N")
+      ->check(whole_number);
+  select->add_option("--decode", options.n_decoded, "tokens decoded after the prompt")
+      ->capture_default_str()
+      ->type_name("TOKENS")
+      ->check(whole_number);
+  select->add_option("-r,--repetitions", options.repetitions, "times that each is timed, in turns with the others")
+      ->capture_default_str()
+      ->type_name("N")
+      ->check(whole_number);
+  select->add_flag("--fallbacks", options.fallbacks, "let selectors run dense where they would rather not select");
+  select->callback([select, &options] { finish(*select, options); });
+}
+
+void bench_command(const CLI::App& bench, const BenchOptions& options, const SelectOptions& select) {
   if (bench.got_subcommand("attend")) return bench_attend(options);
   if (bench.got_subcommand("decode")) return bench_decode(options);
   if (bench.got_subcommand("linear")) return bench_linear(options);
+  if (bench.got_subcommand("select")) return bench_select(select);
   bench_machine(options);
 }
 
@@ -224,7 +252,7 @@ std::string joined(std::span<const std::string_view> words) {
 /// Names the nearest command; CLI11 would only say that one is required.
 void check_command(int argc, char** argv) {
   constexpr std::string_view kCommands[] = {"run", "compare", "eval", "bench", "list", "show", "plugin"};
-  constexpr std::string_view kBenches[] = {"attend", "decode", "linear", "machine"};
+  constexpr std::string_view kBenches[] = {"attend", "decode", "linear", "select", "machine"};
   const auto check = [&](int place, std::span<const std::string_view> known, const std::string& what) {
     const std::string_view given = place < argc ? argv[place] : "";
     if (given.empty()) saccade::fail_user(what + " is needed: " + joined(known) + "; --help says more");
@@ -242,11 +270,13 @@ std::function<void()> parse(CLI::App& app, int argc, char** argv) {
   static EvalOptions eval_options;
   static ListOptions list_options;
   static BenchOptions bench_options;
+  static SelectOptions select_options;
   app.require_subcommand(1);
   auto* run = add_run(app, run_options);
   auto* compare = add_compare(app, compare_options);
   auto* eval = add_eval(app, eval_options);
   auto* bench = add_bench(app, bench_options);
+  add_bench_select(*bench, select_options);
   bench->require_subcommand(1);
   auto* list = app.add_subcommand("list", "every mechanism there is");
   list->add_option("--word", list_options.word, "only those of this word, e.g. where")->type_name("WORD");
@@ -261,7 +291,7 @@ std::function<void()> parse(CLI::App& app, int argc, char** argv) {
   if (*run) return [] { run_command(run_options); };
   if (*compare) return [] { compare_command(compare_options); };
   if (*eval) return [] { eval_command(eval_options); };
-  if (*bench) return [bench] { bench_command(*bench, bench_options); };
+  if (*bench) return [bench] { bench_command(*bench, bench_options, select_options); };
   if (*list) return [] { list_command(list_options); };
   if (*show) return [] { show_command(list_options); };
   return plugin_command;

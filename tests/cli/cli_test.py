@@ -685,6 +685,47 @@ class Bench(Cli):
                       ("--matrix", "500x8", "--type", "q4_K")):
             self.refused(2, "bench", "linear", *wrong)
 
+    SELECT = ("bench", "select", "-m", "tiny.gguf", "-f", "text.txt")
+
+    def test_select(self):
+        specs = ["random(0.25)", "window(64)+sink(4)", "flexprefill", "quest"]
+        attn = [word for spec in specs for word in ("--attn", spec)]
+        said = self.ok(*self.SELECT, *attn, "-c", 1200, "--ubatch", 256, "--layers", 1, "-r", 1, "--rows", 5, "-t", 2, "--json")
+        report = json.loads(said.stdout)
+        self.assertEqual((report["bench"], report["n_prompt"], report["layers"], report["ubatch"]), ("select", 1196, [1], 256))
+        # Of batches that end at 172, 428, 684, 940 and 1196 the nearest to the middle and the last; then decoding.
+        steps = [(row["step"], row["kv_len"], row["attn"]) for row in report["summary"]]
+        self.assertEqual(steps, [("prompt", at, spec) for at in (684, 1196) for spec in specs[:3]] +
+                         [("decode", 1197, spec) for spec in (specs[0], specs[1], specs[3])])
+        self.assertEqual([(row["step"], row["kv_len"], row["attn"]) for row in report["rows"]], steps, "one layer")
+        for row in report["rows"]:
+            self.assertEqual(row["layer"], 1)
+            self.assertEqual(row["heads"], len(row["of_head"]) * (4 if row["step"] == "decode" else 1))
+            self.assertGreater(row["attend_ms"], 0)
+            self.assertGreater(row["vs_dense"], 0)
+            for least, most in (("mass_worst", "mass"), ("mass", "mass_oracle"), ("mass_random", "mass_oracle")):
+                self.assertLessEqual(row[least], row[most] + 1e-6)
+        window = report["rows"][1]
+        self.assertLess(window["density"], 0.2)
+        self.assertEqual(window["select_ms"] < window["attend_ms"], True)
+        table = self.ok(*self.SELECT, "--attn", "window(64)", "-c", 300, "-r", 1, "--decode", 0).stdout.decode()
+        self.assertRegex(table, r"window\(64\) +prompt +300")
+
+    def test_select_refuses(self):
+        for args, line in [
+            ((), "bench select: what to select with? --attn SPEC or --plan PLAN.json, once or more"),
+            (("--attn", "ggml"), "bench select: --attn must be an attention of ours, got ggml"),
+            (("--attn", "dense", "--along", "ggml"), "bench select: --along must be an attention of ours, got ggml"),
+            (("--attn", "dense", "--layers", 2), "--layers must be <= 1, got 2"),
+            (("--attn", "dense", "--at", 101), "--at must be <= 100, got 101"),
+            (("--attn", "dense", "--rows", 0), "--rows must be >= 1, got 0"),
+            (("--attn", "dense", "-r", 0), "-r must be >= 1, got 0"),
+            (("--attn", "dense", "--decode", -1), "--decode must be >= 0, got -1"),
+        ]:
+            self.assertEqual(self.refused(2, *self.SELECT, *args), line)
+        self.assertRegex(self.refused(2, *self.SELECT, "--attn", "dense", "-c", 5), "too little text")
+        self.assertIn("windw", self.refused(2, *self.SELECT, "--attn", "windw"))
+
     def test_machine(self):
         rows, report = self.bench("machine", "--footprint", 2, "-t", "1,2")
         self.assertEqual(rows[0]["what"], "clock")
@@ -709,7 +750,7 @@ class Bench(Cli):
 
     def test_names(self):
         self.assertIn('"attend"', self.refused(2, "bench", "atend"))
-        self.assertIn("attend, decode, linear or machine", self.refused(2, "bench"))
+        self.assertIn("attend, decode, linear, select or machine", self.refused(2, "bench"))
         self.assertIn('"f16"', self.refused(2, "bench", "attend", "--type", "f17"))
         self.assertIn("f23", self.refused(2, "bench", "attend", "--precision", "f23"))
         self.assertIn("got auto", self.refused(2, "bench", "attend", "--precision", "auto"))

@@ -86,7 +86,7 @@ class HeadLook {
       for (Gaze& gaze : gazes_) {
         bool full = false;
         if (!gaze.reaches(keys, full)) continue;
-        if (!full && room_.edge.ask(call_, *where_, gaze.q_rows, keys) == 0) continue;
+        if (!full && room_.edge.ask(call_, *where_, gaze.q_rows, Gathered(keys)) == 0) continue;
         if (!loaded) load(keys);
         loaded = true;
         find(gaze.q_rows, keys, full);

@@ -70,6 +70,22 @@ template <int kKeys, int kWide>
   }
 }
 
+template <int kRows>
+[[gnu::always_inline]] inline void dot_rows(const std::int32_t* a, const float* a_scale, const std::int32_t* tile,
+                                            const float* tile_scale, int n_words, float* out, std::ptrdiff_t stride) {
+  __m512i sum[kRows][3];
+  dot_words<kRows, 3>(a, n_words, 1, tile, n_words, sum);
+#pragma clang loop unroll(full)
+  for (int i = 0; i < kRows; ++i) {
+    const __m512 scale = _mm512_set1_ps(a_scale[i]);
+#pragma clang loop unroll(full)
+    for (int n = 0; n < 3; ++n) {
+      const __m512 both = _mm512_mul_ps(scale, _mm512_load_ps(tile_scale + n * kLanes));
+      _mm512_store_ps(out + i * stride + n * kLanes, _mm512_mul_ps(_mm512_cvtepi32_ps(sum[i][n]), both));
+    }
+  }
+}
+
 /// Scores to whole weights, two keys to a word, in place; `base` is log2 of a step. Returns the sums, in steps.
 template <int kWide>
 [[gnu::always_inline]] inline void weigh_pairs(int n_keys, const __m512 (&factor)[kWide], const __m512 (&base)[kWide],
@@ -251,6 +267,19 @@ void visit_wide(const FixedTile& tile, const FixedBlock& block, float scale, con
 
 }  // namespace
 
+void dot_tile_fixed(const std::int16_t* a, const float* a_scale, int n_rows, const std::int32_t* tile,
+                    const float* tile_scale, int dim, float* out, std::ptrdiff_t out_stride) noexcept {
+  const auto* words = reinterpret_cast<const std::int32_t*>(a);
+  const int n_words = dim / 2;
+  int i = 0;
+  for (; i + kHigh <= n_rows; i += kHigh) {
+    dot_rows<kHigh>(words + i * n_words, a_scale + i, tile, tile_scale, n_words, out + i * out_stride, out_stride);
+  }
+  for (; i < n_rows; ++i) {
+    dot_rows<1>(words + i * n_words, a_scale + i, tile, tile_scale, n_words, out + i * out_stride, out_stride);
+  }
+}
+
 void visit_fixed(const FixedTile& tile, const FixedBlock& block, float scale, const std::uint32_t* visible,
                  float* scratch) noexcept {
   const int n_vectors = (tile.n_rows + kLanes - 1) / kLanes;
@@ -344,6 +373,8 @@ void fix_keys_apart(const float* panels, int n_keys, int dim, std::int32_t* out,
 // Another architecture, or a compiler that does not know VNNI: has_fixed() is false there and none of this is called.
 namespace saccade::kernel {
 void visit_fixed(const FixedTile&, const FixedBlock&, float, const std::uint32_t*, float*) noexcept {}
+void dot_tile_fixed(const std::int16_t*, const float*, int, const std::int32_t*, const float*, int, float*,
+                    std::ptrdiff_t) noexcept {}
 float fix_row(const float*, int, std::int16_t*) noexcept { return 0.0F; }
 void fix_panels(const float*, int, int, std::int32_t*, float*) noexcept {}
 void fix_keys_apart(const float*, int, int, std::int32_t*, float*) noexcept {}

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "saccade/base/view.h"
@@ -58,6 +59,17 @@ struct FixedTile {
 ///           keys have scales of their own
 void visit_fixed(const FixedTile& tile, const FixedBlock& block, float scale, const std::uint32_t* visible,
                  float* scratch) noexcept;
+
+/// out[i, j] = a_i . b_j, rows b in the lanes of a tile, two dimensions in one word as in FixedTile::q; all rows as
+/// fix_row leaves them, so that a product is off by about 1e-5 |a_i| |b_j|, and NaN where a scale is.
+///
+/// Shapes    a [n_rows, dim], a_scale [n_rows]; tile [dim / 2, kTileRows], tile_scale [kTileRows]; out: kTileRows
+/// floats
+///           a row, rows `out_stride` floats apart
+/// Requires  has_fixed(); 64-byte aligned tile, tile_scale and out, out_stride a multiple of 16; dim even, <=
+/// kMaxHeadDim
+void dot_tile_fixed(const std::int16_t* a, const float* a_scale, int n_rows, const std::int32_t* tile,
+                    const float* tile_scale, int dim, float* out, std::ptrdiff_t out_stride) noexcept;
 
 /// One row to 16 bits; returns what an integer stands for. Not finite (NaN) when the row is not.
 float fix_row(const float* row, int dim, std::int16_t* out) noexcept;

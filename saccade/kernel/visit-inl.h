@@ -28,12 +28,11 @@ inline constexpr int kLanes = static_cast<int>(HWY_MAX_BYTES / 4 < 16 ? HWY_MAX_
 inline constexpr int kHigh = HWY_TARGET <= HWY_AVX3 ? 8 : 4;
 inline constexpr float kNegInf = -std::numeric_limits<float>::infinity();
 
-/// scores[high keys][wide vectors] = k . q, and the running maximum of each column.
+/// sum[high keys][wide vectors] = k . q
 template <int kKeys, int kWide>
-HWY_INLINE void dot_keys(const float* HWY_RESTRICT q, const float* HWY_RESTRICT k, int head_dim,
-                         float* HWY_RESTRICT scores, V (&top)[kWide]) {
+HWY_INLINE void dot_sums(const float* HWY_RESTRICT q, const float* HWY_RESTRICT k, int head_dim,
+                         V (&sum)[kKeys][kWide]) {
   const F d;
-  V sum[kKeys][kWide];
   HWY_UNROLL(8)
   for (int i = 0; i < kKeys; ++i) {
     HWY_UNROLL(3)
@@ -50,6 +49,15 @@ HWY_INLINE void dot_keys(const float* HWY_RESTRICT q, const float* HWY_RESTRICT 
       for (int n = 0; n < kWide; ++n) sum[i][n] = hn::MulAdd(key, qs[n], sum[i][n]);
     }
   }
+}
+
+/// scores[high keys][wide vectors] = k . q, and the running maximum of each column.
+template <int kKeys, int kWide>
+HWY_INLINE void dot_keys(const float* HWY_RESTRICT q, const float* HWY_RESTRICT k, int head_dim,
+                         float* HWY_RESTRICT scores, V (&top)[kWide]) {
+  const F d;
+  V sum[kKeys][kWide];
+  dot_sums(q, k, head_dim, sum);
   HWY_UNROLL(8)
   for (int i = 0; i < kKeys; ++i) {
     HWY_UNROLL(3)

@@ -74,8 +74,8 @@ class Chooser {
     });
   }
 
-  WherePtr choose(int head) const {
-    const LastRows rows = look_at_last_rows(call_, head, kBlock);
+  WherePtr choose(int head, Buffer& room) const {
+    const LastRows rows = look_at_last_rows(call_, head, kBlock, room);
     const auto size = static_cast<std::size_t>(call_.q_end());
     const std::span column(rows.column.data(), size), diagonal(rows.diagonal.data(), size);
     const std::vector<float> by_column = sum_blocks(column), by_diagonal = sum_blocks(diagonal);
@@ -162,9 +162,10 @@ void Flexprefill::choose(const SelectCall& call, Selection& out) const {
   Chooser chooser(*this, call);
   chooser.pool_keys();
   out.of_head.resize(call.heads.size());
-  parallel_for_or_throw(*call.team, static_cast<Pos>(call.heads.size()), [&](Pos i) {
+  std::vector<Buffer> rooms(static_cast<std::size_t>(call.team->size()));
+  parallel_for_or_throw(*call.team, static_cast<Pos>(call.heads.size()), [&](Pos i, int worker) {
     const auto at = static_cast<std::size_t>(i);
-    out.of_head[at] = chooser.choose(call.heads[at]);
+    out.of_head[at] = chooser.choose(call.heads[at], rooms[static_cast<std::size_t>(worker)]);
   });
   const auto n_heads = static_cast<std::int64_t>(call.heads.size());
   out.cost = {2 * std::min(kBlock, call.q.len) * call.q_end() * call.q.dim * n_heads,

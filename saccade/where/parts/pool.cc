@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "saccade/base/error.h"
+#include "saccade/kernel/score.h"
 
 namespace saccade {
 namespace {
@@ -49,14 +50,8 @@ Rows bounds_of_blocks(const View& view, Pos head, Pos block, Range rows, Pos vie
 
 void bound_scores(const float* q, const Rows& bounds, Range blocks, float* out) {
   SACCADE_ASSERT(blocks.begin >= 0 && blocks.end <= bounds.n, "blocks that have bounds");
-  const Pos dim = bounds.dim / 2;
-  for (Pos t = blocks.begin; t < blocks.end; ++t) {
-    const float* low = bounds.row(t);
-    const float* high = low + dim;
-    float sum = 0.0F;
-    for (Pos c = 0; c < dim; ++c) sum += std::max(q[c] * low[c], q[c] * high[c]);
-    *out++ = sum;
-  }
+  kernel::bound_rows(q, bounds.row(blocks.begin), static_cast<int>(blocks.size()), static_cast<int>(bounds.dim / 2),
+                     out);
 }
 
 Rows strided(const View& view, Pos head, Pos stride, Range rows, bool reversed, Pos view_begin) {

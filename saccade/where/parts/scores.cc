@@ -1,11 +1,11 @@
 #include "saccade/where/parts/scores.h"
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 
+#include "saccade/base/buffer.h"
 #include "saccade/base/error.h"
-#include "saccade/kernel/visit.h"
+#include "saccade/kernel/score.h"
 
 namespace saccade {
 
@@ -21,26 +21,42 @@ Rows load(const View& view, Pos head, Range rows) {
 
 void multiply(const Rows& a, const Rows& b, float scale, float* out) {
   SACCADE_ASSERT(a.dim == b.dim, "rows of one width");
-  for (Pos i = 0; i < a.n; ++i) {
-    for (Pos j = 0; j < b.n; ++j) {
-      float sum = 0.0F;
-      for (Pos c = 0; c < a.dim; ++c) sum += a.row(i)[c] * b.row(j)[c];
-      out[i * b.n + j] = scale * sum;
+  constexpr Pos kSide = kernel::kTileRows, kHigh = 64;
+  const int dim = static_cast<int>(a.dim);
+  Buffer room;
+  const auto lay = [&](std::byte* base, float*& tile, float*& products) {
+    Layout layout(base);
+    tile = layout.take<float>(kSide * a.dim);
+    products = layout.take<float>(kSide * kHigh);
+    return layout.used();
+  };
+  float *tile = nullptr, *products = nullptr;
+  room.reserve(lay(nullptr, tile, products));
+  lay(room.data(), tile, products);
+  for (Pos j = 0; j < b.n; j += kSide) {
+    const Pos n_b = std::min(kSide, b.n - j);
+    kernel::pack_tile(b.row(j), static_cast<int>(n_b), dim, tile);
+    for (Pos i = 0; i < a.n; i += kHigh) {
+      const Pos n_a = std::min(kHigh, a.n - i);
+      kernel::dot_tile(a.row(i), static_cast<int>(n_a), tile, dim, products, kSide);
+      for (Pos r = 0; r < n_a; ++r) {
+        for (Pos c = 0; c < n_b; ++c) out[(i + r) * b.n + j + c] = scale * products[r * kSide + c];
+      }
     }
   }
 }
 
 void softmax(std::span<float> row) {
   constexpr float kNothing = -std::numeric_limits<float>::infinity();
-  float most = kNothing;
-  for (const float score : row) most = std::max(most, score);
-  if (most == kNothing) {
-    for (float& score : row) score = score == kNothing ? 0.0F : score;  // NaN stays
+  constexpr kernel::ScoreRule kAsTheyAre{};
+  const int n = static_cast<int>(row.size());
+  const float most = kernel::shape_row(row.data(), n, kAsTheyAre);
+  const float sum = kernel::sum_row(row.data(), n, kAsTheyAre, most == kNothing ? 0.0F : most);
+  if (sum == 0.0F) {
+    std::ranges::fill(row, 0.0F);
     return;
   }
-  float sum = 0.0F;
-  for (float& score : row) sum += score = std::exp(score - most);
-  for (float& weight : row) weight /= sum;
+  kernel::weigh_row(row.data(), n, kAsTheyAre, most, 1.0F / sum);
 }
 
 }  // namespace saccade

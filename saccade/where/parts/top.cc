@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 #include <functional>
+#include <numeric>
 
 namespace saccade {
 namespace {
@@ -101,20 +102,44 @@ std::vector<std::int32_t> at_least(std::span<const float> scores, float threshol
 
 Pos count_to_cover(std::span<const float> weights, double p) {
   if (p >= 1.0) return static_cast<Pos>(weights.size());
-  std::vector<std::uint32_t> left(weights.size());
-  std::ranges::transform(weights, left.begin(), order_of);
-  const auto weight = [](std::uint32_t order) {
-    return order < 0x80000000U ? 0.0 : static_cast<double>(std::bit_cast<float>(order & 0x7FFFFFFFU));
+  // First by exponent and four bits more, which takes one pass; then within the class in which p is crossed.
+  struct Class {
+    double sum = 0.0;
+    Pos count = 0;
   };
-  const double enough = p * sum_of(weights);
-  // Before `begin` lies what is covered; the larger half of the rest joins it as a whole, or is halved again.
+  constexpr unsigned kShift = 19;
+  std::vector<Class> classes(0x80000000U >> kShift);
+  const auto bits_of = [](float weight) { return weight > 0 ? std::bit_cast<std::uint32_t>(weight) : 0U; };  // NaN: 0
+  for (const float weight : weights) {
+    Class& one = classes[bits_of(weight) >> kShift];
+    one.sum += weight_of(weight);
+    ++one.count;
+  }
+  double enough = 0.0;
+  for (const Class& one : classes) enough += one.sum;
+  enough *= p;
+
   double covered = 0.0;
+  Pos below = 0;
+  std::size_t at = classes.size();
+  while (at > 0 && covered + classes[at - 1].sum <= enough) {
+    --at;
+    covered += classes[at].sum;
+    below += classes[at].count;
+  }
+  if (at == 0) return std::min(below + 1, static_cast<Pos>(weights.size()));
+
+  std::vector<float> left;
+  left.reserve(static_cast<std::size_t>(classes[at - 1].count));
+  for (const float weight : weights) {
+    if (bits_of(weight) >> kShift == at - 1 && weight > 0) left.push_back(weight);
+  }
+  // Before `begin` lies what is covered; the larger half of the rest joins it as a whole, or is halved again.
   auto begin = left.begin(), end = left.end();
   while (begin != end) {
     const auto half = begin + (end - begin + 1) / 2;
     std::nth_element(begin, half - 1, end, std::greater<>());
-    double sum = 0.0;
-    for (auto at = begin; at != half; ++at) sum += weight(*at);
+    const double sum = std::accumulate(begin, half, 0.0);
     if (covered + sum <= enough) {
       covered += sum;
       begin = half;
@@ -124,8 +149,7 @@ Pos count_to_cover(std::span<const float> weights, double p) {
       end = half;
     }
   }
-  const auto below = static_cast<Pos>(begin - left.begin());
-  return std::min(below + 1, static_cast<Pos>(weights.size()));
+  return std::min(below + (begin - left.begin()) + 1, static_cast<Pos>(weights.size()));
 }
 
 }  // namespace saccade

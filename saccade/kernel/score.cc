@@ -1,0 +1,49 @@
+#include "saccade/kernel/score.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "saccade/kernel/score.cc"
+#include "hwy/foreach_target.h"  // NOLINT: compiles what follows once per target
+#include "hwy/highway.h"
+#include "saccade/kernel/score-inl.h"
+
+#if HWY_ONCE
+namespace saccade::kernel {
+
+HWY_EXPORT(PackTile);
+HWY_EXPORT(DotTile);
+HWY_EXPORT(ShapeRow);
+HWY_EXPORT(SumRow);
+HWY_EXPORT(KeepRow);
+HWY_EXPORT(RestoreRow);
+HWY_EXPORT(WeighRow);
+HWY_EXPORT(AddColumns);
+HWY_EXPORT(BoundRows);
+
+void pack_tile(const float* rows, int n_rows, int dim, float* tile) noexcept {
+  HWY_DYNAMIC_DISPATCH(PackTile)(rows, n_rows, dim, tile);
+}
+void dot_tile(const float* a, int n_rows, const float* tile, int dim, float* out, std::ptrdiff_t out_stride) noexcept {
+  HWY_DYNAMIC_DISPATCH(DotTile)(a, n_rows, tile, dim, out, out_stride);
+}
+float shape_row(float* row, int n, ScoreRule rule) noexcept { return HWY_DYNAMIC_DISPATCH(ShapeRow)(row, n, rule); }
+float sum_row(const float* row, int n, ScoreRule rule, float row_max) noexcept {
+  return HWY_DYNAMIC_DISPATCH(SumRow)(row, n, rule, row_max);
+}
+float keep_row(const float* row, int n, ScoreRule rule, float row_max, std::uint16_t* kept) noexcept {
+  return HWY_DYNAMIC_DISPATCH(KeepRow)(row, n, rule, row_max, kept);
+}
+void restore_row(const std::uint16_t* kept, int n, float gain, float* row) noexcept {
+  HWY_DYNAMIC_DISPATCH(RestoreRow)(kept, n, gain, row);
+}
+void weigh_row(float* row, int n, ScoreRule rule, float row_max, float gain) noexcept {
+  HWY_DYNAMIC_DISPATCH(WeighRow)(row, n, rule, row_max, gain);
+}
+void add_columns(const float* rows, int n_rows, std::ptrdiff_t stride, int n, float* sums) noexcept {
+  HWY_DYNAMIC_DISPATCH(AddColumns)(rows, n_rows, stride, n, sums);
+}
+void bound_rows(const float* q, const float* bounds, int n_blocks, int dim, float* out) noexcept {
+  HWY_DYNAMIC_DISPATCH(BoundRows)(q, bounds, n_blocks, dim, out);
+}
+
+}  // namespace saccade::kernel
+#endif

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "saccade/kernel/visit.h"
+
+namespace saccade::kernel {
+
+// What selectors compute: q.k for many rows at once, and sums of softmax weights. Rows of one side lie in the lanes of
+// a tile, as queries do in visit(); here the lanes may hold keys.
+
+/// Rows to lanes: tile[c, i] = rows[i, c], zeros beyond n_rows.
+///
+/// Shapes    rows [n_rows, dim], n_rows <= kTileRows; tile [dim, kTileRows], 64-byte aligned
+/// Cost      about half an instruction an element
+void pack_tile(const float* rows, int n_rows, int dim, float* tile) noexcept;
+
+/// out[i, j] = a_i . b_j, b in the lanes of a tile.
+///
+/// Shapes    a [n_rows, dim]; out: kTileRows floats a row, rows `out_stride` floats apart
+/// Requires  64-byte aligned tile and out, out_stride a multiple of 16; any dim
+/// Accuracy  f32, products summed in order of c
+/// Cost      2 n_rows kTileRows dim FLOP, at the speed of visit()'s
+void dot_tile(const float* a, int n_rows, const float* tile, int dim, float* out, std::ptrdiff_t out_stride) noexcept;
+
+/// Turns a row of dot products into what the two below take (a soft cap is applied, in place), and returns the largest,
+/// in units of log2; -inf of nothing.
+float shape_row(float* row, int n, ScoreRule rule) noexcept;
+
+/// Sum of 2^(score - row_max) over a shaped row. Requires row_max >= every score, in units of log2.
+float sum_row(const float* row, int n, ScoreRule rule, float row_max) noexcept;
+
+/// As sum_row, and keeps the weights 2^(score - row_max) in f16, with 11 bits and none below 2^-25.
+float keep_row(const float* row, int n, ScoreRule rule, float row_max, std::uint16_t* kept) noexcept;
+
+/// Kept weights times `gain`, in f32; NaN everywhere if gain is.
+void restore_row(const std::uint16_t* kept, int n, float gain, float* row) noexcept;
+
+/// A shaped row to weights gain 2^(score - row_max), in place. (The sum as a factor, not as its logarithm: at scores of
+/// 1e4 that would be worth 1e-3 of a weight.)
+void weigh_row(float* row, int n, ScoreRule rule, float row_max, float gain) noexcept;
+
+/// sums[j] += sum over rows of rows[r, j]. With stride + 1 for the stride those are sums along diagonals.
+void add_columns(const float* rows, int n_rows, std::ptrdiff_t stride, int n, float* sums) noexcept;
+
+/// out[t] = sum over c of max(q_c low_tc, q_c high_tc): at least q.k of anything between the bounds.
+///
+/// Shapes    q [dim]; bounds [n_blocks, 2 dim]: lows, then highs; dim a multiple of 8
+void bound_rows(const float* q, const float* bounds, int n_blocks, int dim, float* out) noexcept;
+
+}  // namespace saccade::kernel

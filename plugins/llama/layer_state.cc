@@ -33,7 +33,9 @@ Selection LayerState::choose(const Choice& choice, const SelectCall& call) {
     return mine.held;
   }
   mine.n_left = 0;
-  Selection chosen = saccade::choose(choice, call, call.decodes() ? &mine.decode : &mine.prefill);
+  SelectCall with_memory = call;
+  with_memory.memory = &memory_;
+  Selection chosen = saccade::choose(choice, with_memory, call.decodes() ? &mine.decode : &mine.prefill);
   if (chosen.lifetime > 0) {
     const Pos at = call.q_end() - 1;
     mine.held = held_on(chosen, at);
@@ -52,6 +54,11 @@ LayerState& LayerStates::at(const void* cache, const Place& place) {
     states_.erase(std::ranges::min_element(states_, {}, [](const auto& entry) { return entry.second.at; }));
   }
   return used.state;
+}
+
+void LayerStates::lose(const void* cache) {
+  const auto is_cache = [&](const auto& entry) { return entry.first.first == cache; };
+  std::erase_if(states_, is_cache);
 }
 
 }  // namespace saccade::llama

@@ -7,11 +7,12 @@
 #include <vector>
 
 #include "saccade/where/choice.h"
+#include "saccade/where/parts/memory.h"
 
 namespace saccade::llama {
 
-/// What the selectors of one layer keep from one call of a text to the next: choices that still hold, and whether
-/// choosing has paid.
+/// What the selectors of one layer keep from one call of a text to the next: what they remember of its keys, choices
+/// that still hold, and whether choosing has paid.
 class LayerState {
  public:
   /// As saccade::choose, but a choice with a lifetime is held on for that many calls of one query each, at the
@@ -28,6 +29,7 @@ class LayerState {
     Pos n_left = 0;   ///< calls that may still use it
   };
   std::map<const Choice*, OfChoice> of_choice_;
+  KeyMemory memory_;  ///< notices by itself when its keys are another prompt's
 };
 
 /// The states of all layers of one context. Where the caches move about, the ones unused for longest are dropped: there
@@ -39,6 +41,8 @@ class LayerStates {
 
   /// The state of the keys that lie at `cache`; good until the next call.
   LayerState& at(const void* cache, const Place& place);
+  /// Nothing is known of the keys at `cache` any more.
+  void lose(const void* cache);
   /// To be called when choices of the plan go away.
   void clear() { states_.clear(); }
   std::size_t size() const { return states_.size(); }

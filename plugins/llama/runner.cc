@@ -167,7 +167,7 @@ void Runner::run_part(const Part& part, Team& team, Record& record) {
   std::optional<GivenMask> given;
   if (const auto p0 = causal_run(mask, call.q.len, call.k.len, team, most_visible)) {
     const bool in_order = slot_order_.holds(call.k.data, *p0, call.q.len);
-    if (!in_order) record.calls_not_causal = 1;
+    if (!in_order) record.calls_not_causal = 1, states_.lose(call.k.data);
     call.q_begin = *p0;
     call.k.len = call.v.len = *p0 + call.q.len;  // the rest is padding that nobody sees
     chosen = in_order ? choose_all(part, call, team, record)
@@ -176,6 +176,7 @@ void Runner::run_part(const Part& part, Team& team, Record& record) {
     record.pairs_dense += dense_pairs(*p0, call.q.len, call.k.len, part.n_heads());
   } else {
     slot_order_.lose(call.k.data);
+    states_.lose(call.k.data);
     record.calls_not_causal = 1;
     given.emplace(mask, call.q.len, call.k.len, team, most_visible);
     where.push_back(&*given);

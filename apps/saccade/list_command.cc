@@ -19,15 +19,60 @@ using nlohmann::ordered_json;
 constexpr const char* kPeers[][2] = {{"ggml", "llama.cpp's own attention, flash attention on"},
                                      {"ggml(fa=off)", "llama.cpp's own attention, flash attention off"}};
 
+const char* goes_by(const MechanismInfo& info) {
+  switch (info.kind) {
+    case MechanismKind::kSelector:
+      return "data";
+    case MechanismKind::kReviewer:
+      return "choices";
+    case MechanismKind::kPattern:
+      break;
+  }
+  return "positions";
+}
+
 ordered_json to_json(const MechanismInfo& info) {
   auto params = ordered_json::array();
   for (const auto& param : info.params)
     params.push_back({{"name", param.name}, {"default", param.default_value}, {"help", param.help}});
+  const auto promise = [&](bool value) {
+    return info.kind == MechanismKind::kSelector ? ordered_json(value) : ordered_json(nullptr);
+  };
   return {{"word", info.word},
           {"name", info.name},
           {"params", params},
           {"sentence", info.sentence},
-          {"source", info.source}};
+          {"source", info.source},
+          {"goes_by", goes_by(info)},
+          {"prefill", promise(info.traits.prefill)},
+          {"decode", promise(info.traits.decode)},
+          {"exact_on_selection", promise(info.traits.exact_on_selection)},
+          {"needle", promise(info.traits.needle)},
+          {"depends_on_batch", info.kind == MechanismKind::kPattern ? false : info.traits.depends_on_batch}};
+}
+
+/// "data: prefill"
+std::string when(const MechanismInfo& info) {
+  if (info.kind != MechanismKind::kSelector) return std::string(goes_by(info));
+  const auto& traits = info.traits;
+  return fmt::format("{}: {}", goes_by(info), !traits.decode ? "prefill" : !traits.prefill ? "decode" : "both");
+}
+
+/// What it does with prompts and decode steps, and what it promises.
+void print_promises(const MechanismInfo& info) {
+  const auto& traits = info.traits;
+  const auto line = [](const char* name, const char* value) { print(fmt::format("  {:<7} {}\n", name, value)); };
+  if (info.kind == MechanismKind::kPattern) return line("goes by", "positions, in prompts and in decode steps");
+  if (info.kind == MechanismKind::kReviewer) return line("goes by", "what the mechanisms that it is joined to chose");
+  line("goes by", traits.prefill && traits.decode ? "queries and keys, in prompts and in decode steps"
+                  : traits.prefill                ? "queries and keys, in prompts; decode steps run dense"
+                                                  : "queries and keys, in decode steps; prompts run dense");
+  line("result", traits.exact_on_selection ? "softmax attention over the chosen keys, nothing else"
+                                           : "not softmax attention over the chosen keys alone");
+  line("needle",
+       traits.needle ? "finds a key that a query scores far above all others" : "may miss the one key that matters");
+  line("batches", traits.depends_on_batch ? "what it chooses depends on how a prompt is cut into batches (--ubatch)"
+                                          : "what it chooses does not depend on how a prompt is cut into batches");
 }
 
 std::string signature(const MechanismInfo& info) {
@@ -53,10 +98,11 @@ void list_command(const ListOptions& options) {
   for (const auto* info : chosen) array.push_back(to_json(*info)), width = std::max(width, signature(*info).size());
   if (options.json) return print(array.dump(2) + "\n");
   for (const auto* info : chosen)
-    print(fmt::format("{:<6} {:<{}}  {} [{}]\n", info->word, signature(*info), width, info->sentence, info->source));
+    print(fmt::format("{:<6} {:<{}}  {:<13}  {} [{}]\n", info->word, signature(*info), width, when(*info),
+                      info->sentence, info->source));
   if (!options.word.empty()) return;
   print("\nrun and compare also take:\n");
-  for (const auto& peer : kPeers) print(fmt::format("{:<6} {:<{}}  {}\n", "", peer[0], width, peer[1]));
+  for (const auto& peer : kPeers) print(fmt::format("{:<6} {:<{}}  {:<13}  {}\n", "", peer[0], width, "", peer[1]));
 }
 
 void show_command(const ListOptions& options) {
@@ -68,6 +114,7 @@ void show_command(const ListOptions& options) {
   if (options.json) return print(to_json(*info).dump(2) + "\n");
   print(fmt::format("{}\n  word    {}\n  does    {}\n  source  {}\n", signature(*info), info->word, info->sentence,
                     info->source));
+  print_promises(*info);
   for (const auto& param : info->params)
     print(fmt::format("  {:<7} {} (default {})\n", param.name, param.help, param.default_value));
 }

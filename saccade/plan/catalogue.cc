@@ -18,8 +18,18 @@ ChoicePtr make_choice_of(const SpecArgs& args) {
 
 template <class Row>
 MechanismInfo info_of() {
-  return {Row::kWord,          Row::kName, Row::kSentence, Row::kSource, params_of<typename Row::Mechanism>(),
-          &make_choice_of<Row>};
+  using Mechanism = typename Row::Mechanism;
+  MechanismInfo info{.word = Row::kWord,
+                     .name = Row::kName,
+                     .sentence = Row::kSentence,
+                     .source = Row::kSource,
+                     .params = params_of<Mechanism>(),
+                     .make_choice = &make_choice_of<Row>};
+  if constexpr (!WhereMechanism<Mechanism>) {
+    info.kind = Selector<Mechanism> ? MechanismKind::kSelector : MechanismKind::kReviewer;
+    info.traits = Mechanism::kTraits;
+  }
+  return info;
 }
 
 template <class... Row>

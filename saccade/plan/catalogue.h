@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 #include <vector>
 
@@ -9,6 +10,13 @@
 
 namespace saccade {
 
+/// What a mechanism goes by.
+enum class MechanismKind : std::uint8_t {
+  kPattern,   ///< positions alone
+  kSelector,  ///< it looks at queries and keys first
+  kReviewer,  ///< it looks at what others chose
+};
+
 /// One mechanism as the outside sees it. Its name is its file's, its parameters come from its `fields`, its sentence
 /// and its source from its row in docs/mechanisms.md.
 struct MechanismInfo {
@@ -17,6 +25,8 @@ struct MechanismInfo {
   std::string_view sentence;  ///< what it does; empty when docs/mechanisms.md has no row for it
   std::string_view source;    ///< paper
   std::vector<ParamInfo> params;
+  MechanismKind kind = MechanismKind::kPattern;
+  SelectTraits traits;  ///< what a selector or reviewer promises
 
   /// Builds it. Errors: Fault::kUser, one line, "where/window: n must be >= 1, got -1".
   ChoicePtr (*make_choice)(const SpecArgs& args) = nullptr;

@@ -73,7 +73,9 @@ class Lists(Cli):
         names = [row["name"] for row in rows]
         self.assertLessEqual({"dense", "window", "sink", "none"}, set(names))
         for row in rows:
-            self.assertEqual(list(row), ["word", "name", "params", "sentence", "source"])
+            self.assertEqual(list(row), ["word", "name", "params", "sentence", "source", "goes_by", "prefill", "decode",
+                                         "exact_on_selection", "needle", "depends_on_batch"])
+            self.assertEqual(row["needle"] is None, row["goes_by"] != "data", row)
             self.assertTrue(row["sentence"] and row["source"], row)
         window = rows[names.index("window")]
         self.assertEqual([(p["name"], p["default"]) for p in window["params"]], [("n", "1024")])
@@ -89,6 +91,14 @@ class Lists(Cli):
     def test_show(self):
         self.assertEqual(json.loads(self.ok("show", "sink", "--json").stdout)["name"], "sink")
         self.assertIn("default 1024", self.ok("show", "window").stdout.decode())
+        shown = self.ok("show", "flexprefill").stdout.decode()
+        for promise in ("in prompts; decode steps run dense", "depends on how a prompt is cut", "finds a key"):
+            self.assertIn(promise, shown)
+        self.assertIn("may miss", self.ok("show", "random").stdout.decode())
+        plain = self.ok("list").stdout.decode()
+        self.assertRegex(plain, r"flexprefill\(.* data: prefill ")
+        self.assertRegex(plain, r"window\(.* positions ")
+        self.assertRegex(plain, r"floor\(.* choices ")
         self.assertIn('"window"', self.refused(2, "show", "windw"))
 
     def test_plugin_prints_a_path_and_the_line_that_uses_it(self):
@@ -326,6 +336,16 @@ class Run(Cli):
         self.assertGreater(most["heads_dense_by_cost"], 0)
         said = self.ok("run", "-m", self.model, "-f", self.text, "-n", 2, "--attn", "random(0.95)").stderr.decode()
         self.assertRegex(said, r"selected +\d+ heads of calls, \d+ of them dense: 0 by the selector's rule, 0 by the floor, \d+ by cost")
+
+    def test_batches_are_larger_where_the_choice_depends_on_them(self):
+        for spec in ("flexprefill", "window(64)+floor"):
+            record, _ = self.answer("--attn", spec)
+            self.assertEqual(record["ubatch"], -(-record["n_prompt"] // 256) * 256)
+            self.assertEqual(self.answer("--attn", spec, "--ubatch", 500)[0]["ubatch"], 500)
+        for spec in ("random", "window(64)"):
+            self.assertEqual(self.answer("--attn", spec)[0]["ubatch"], 1024)
+        floored, _ = self.answer("--attn", "window(16)+floor(mass=0.999)")
+        self.assertGreater(floored["heads_dense_by_floor"], 0)
 
     def test_sparse_visits_fewer(self):
         record, _ = self.answer("--attn", "window(64)+sink(4)")

@@ -1,0 +1,151 @@
+#include "saccade/where/sparge.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <memory>
+#include <numeric>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "saccade/base/error.h"
+#include "saccade/where/parts/dense_by_rule.h"
+#include "saccade/where/parts/groups.h"
+#include "saccade/where/parts/lists.h"
+#include "saccade/where/parts/parallel.h"
+#include "saccade/where/parts/pool.h"
+#include "saccade/where/parts/scores.h"
+#include "saccade/where/parts/top.h"
+
+namespace saccade::where {
+namespace {
+
+constexpr Pos kQueries = Sparge::kQueries, kKeys = Sparge::kKeys;
+
+/// Blocks of rows of one head: their means, and whether these speak for them.
+struct Blocks {
+  Rows means;
+  std::vector<char> alike;  ///< [means.n]; not bool: workers write neighbours
+};
+
+/// Whether blocks [blocks.begin, blocks.end) of a head, by their absolute numbers, are alike.
+void compare(const View& view, Pos head, Pos block, Range rows, Pos view_begin, Range blocks, const float* centre,
+             double theta, char* alike) {
+  for (Pos t = blocks.begin; t < blocks.end; ++t) {
+    const Pos begin = std::max(t * block, rows.begin), end = std::min((t + 1) * block, rows.end);
+    const Rows some = load(view, head, {begin - view_begin, end - view_begin});
+    *alike++ = self_similarity(some.values.data(), some.n, some.dim, centre) > theta ? 1 : 0;
+  }
+}
+
+/// The mean of all rows, from the means of their blocks.
+std::vector<float> mean_of(const Rows& means, Pos block, Pos len) {
+  std::vector<double> sum(static_cast<std::size_t>(means.dim), 0.0);
+  for (Pos t = 0; t < means.n; ++t) {
+    const auto n = static_cast<double>(std::min(block, len - t * block));
+    for (Pos c = 0; c < means.dim; ++c) sum[static_cast<std::size_t>(c)] += n * double{means.row(t)[c]};
+  }
+  std::vector<float> mean;
+  for (const double x : sum) mean.push_back(static_cast<float>(x / static_cast<double>(len)));
+  return mean;
+}
+
+Blocks look_at_keys(const SelectCall& call, int kv_head, double theta) {
+  constexpr Pos kTogether = 16;  // blocks an item takes on
+  const Pos len = call.q_end();
+  Blocks keys{mean_of_blocks(call.k, kv_head, kKeys, {0, len}), {}};
+  const std::vector<float> centre = mean_of(keys.means, kKeys, len);
+  keys.alike.resize(static_cast<std::size_t>(keys.means.n));
+  parallel_for_or_throw(*call.team, (keys.means.n + kTogether - 1) / kTogether, [&](Pos item) {
+    const Range blocks{item * kTogether, std::min(keys.means.n, (item + 1) * kTogether)};
+    compare(call.k, kv_head, kKeys, {0, len}, 0, blocks, centre.data(), theta, keys.alike.data() + blocks.begin);
+  });
+  return keys;
+}
+
+/// The list of one block of queries. `scores`: of its mean with the means of the blocks of keys it may see.
+std::vector<std::int32_t> choose_keys(const Sparge& rule, std::span<float> scores, std::span<const char> alike,
+                                      std::span<const std::int32_t> own) {
+  for (std::size_t t = 0; t < scores.size(); ++t) {
+    if (!alike[t]) scores[t] = -std::numeric_limits<float>::infinity();
+  }
+  softmax(scores);
+  std::vector<std::int32_t> list = top_p(scores, rule.tau, Crossing::kExclude);
+  if (list.empty()) list = top_k(scores, 1);
+  list.insert(list.end(), own.begin(), own.end());
+  if (rule.sink) list.push_back(0);
+  for (std::size_t t = 0; t < alike.size(); ++t) {
+    if (!alike[t]) list.push_back(static_cast<std::int32_t>(t));
+  }
+  std::ranges::sort(list);
+  list.erase(std::unique(list.begin(), list.end()), list.end());
+  return list;
+}
+
+WherePtr choose_head(const Sparge& rule, const SelectCall& call, int head, const Blocks& keys) {
+  const Range rows{call.q_begin, call.q_end()};
+  const Range blocks{rows.begin / kQueries, (rows.end + kQueries - 1) / kQueries};
+  const Rows means = mean_of_blocks(call.q, head, kQueries, rows, call.q_begin);
+  const std::vector<float> origin(static_cast<std::size_t>(call.q.dim), 0.0F);
+  std::vector<char> alike(static_cast<std::size_t>(blocks.size()));
+  compare(call.q, head, kQueries, rows, call.q_begin, blocks, origin.data(), rule.theta, alike.data());
+  std::vector<float> scores(static_cast<std::size_t>(means.n * keys.means.n));
+  multiply(means, keys.means, call.scale, scores.data());
+  Lists lists;
+  std::vector<std::int32_t> everything(static_cast<std::size_t>(keys.means.n));
+  std::iota(everything.begin(), everything.end(), 0);
+  for (Pos u = blocks.begin; u < blocks.end; ++u) {
+    const Pos i = u - blocks.begin, end = std::min((u + 1) * kQueries, rows.end);
+    const auto n = static_cast<std::size_t>((end + kKeys - 1) / kKeys);
+    if (!alike[static_cast<std::size_t>(i)]) {
+      lists.add(std::span(everything).first(n));
+      continue;
+    }
+    const std::span own = std::span(everything).first(n).subspan(static_cast<std::size_t>(u * kQueries / kKeys));
+    lists.add(choose_keys(rule, {scores.data() + i * keys.means.n, n}, std::span(keys.alike).first(n), own));
+  }
+  return std::make_shared<BlockLists>(kQueries, kKeys, blocks.begin, std::move(lists));
+}
+
+}  // namespace
+
+float self_similarity(const float* rows, Pos n, Pos dim, const float* centre) {
+  std::vector<float> sum(static_cast<std::size_t>(dim), 0.0F);
+  for (Pos i = 0; i < n; ++i, rows += dim) {
+    float square = 0.0F;
+    for (Pos c = 0; c < dim; ++c) square += (rows[c] - centre[c]) * (rows[c] - centre[c]);
+    const float to_unit = square == 0.0F ? 0.0F : 1.0F / std::sqrt(square);
+    for (Pos c = 0; c < dim; ++c) sum[static_cast<std::size_t>(c)] += (rows[c] - centre[c]) * to_unit;
+  }
+  double square = 0.0;
+  for (const float x : sum) square += double{x} * double{x};
+  return static_cast<float>(square / static_cast<double>(n * n));
+}
+
+void Sparge::choose(const SelectCall& call, Selection& out) const {
+  if (call.decodes()) return run_dense_by_rule(call, out);
+  std::map<int, Blocks> keys;
+  for (const auto& [kv_head, places] : places_by_kv_head(call)) keys[kv_head] = look_at_keys(call, kv_head, theta);
+  out.of_head.resize(call.heads.size());
+  parallel_for_or_throw(*call.team, static_cast<Pos>(call.heads.size()), [&](Pos i) {
+    const int head = call.heads[static_cast<std::size_t>(i)];
+    const Blocks& of_head = keys.at(call.kv_head[static_cast<std::size_t>(head)]);
+    out.of_head[static_cast<std::size_t>(i)] = choose_head(*this, call, head, of_head);
+  });
+  const Pos n_pairs = (call.q.len / kQueries + 1) * (call.q_end() / kKeys + 1);
+  const auto n_kv_heads = static_cast<Pos>(keys.size());
+  out.cost = {2 * call.q.dim * (n_pairs * static_cast<Pos>(call.heads.size()) + 3 * call.q_end() * n_kv_heads),
+              2 * static_cast<std::int64_t>(row_bytes(call.k.dtype, call.k.dim)) * call.q_end() * n_kv_heads};
+}
+
+void Sparge::check() const {
+  if (!(tau > 0 && tau <= 1)) fail_user("where/sparge: tau must be > 0 and <= 1, got " + std::to_string(tau));
+  if (!(theta >= -1 && theta <= 1)) {
+    fail_user("where/sparge: theta must be >= -1 and <= 1, got " + std::to_string(theta));
+  }
+}
+
+}  // namespace saccade::where

@@ -10,7 +10,9 @@
 #include <vector>
 
 #include "ggml-backend-impl.h"
+#include "plugins/llama/layer.h"
 #include "plugins/llama/linear_node.h"
+#include "plugins/llama/plan_check.h"
 #include "plugins/llama/repacked.h"
 #include "plugins/llama/runner.h"
 #include "plugins/llama/support.h"
@@ -73,6 +75,11 @@ void add(Record& sum, const Record& more) {
   sum.linear_ns += more.linear_ns;
 }
 
+/// Logs a line that is not empty.
+void warn(const std::string& line) {
+  if (!line.empty()) log(GGML_LOG_LEVEL_WARN, "saccade: %s\n", line.c_str());
+}
+
 std::int64_t ns_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - start).count();
 }
@@ -83,6 +90,7 @@ struct Backend {
   std::unique_ptr<Team> team;
   Runner runner;
   LinearWorkspace linear_workspace;
+  PlanCheck plan_check;
   Record record;
 
   Team& workers() {
@@ -116,6 +124,7 @@ struct Backend {
     static const auto dense = std::make_shared<const Plan>(Plan::from_spec("dense"));
     // Without a plan nothing new is claimed, but a graph made while there was one may still come here.
     const std::shared_ptr<const Plan> plan = plan_now();
+    if (plan) warn(plan_check.next(plan, layer_of(node), static_cast<int>(node.src[0]->ne[2])));
     const Record done = runner.run(node, plan ? plan : dense, workers());
     add(record, done);
     const std::lock_guard lock(state().mutex);
@@ -147,6 +156,7 @@ bool has_elements(const ggml_tensor& tensor) {
 const char* backend_name(ggml_backend_t) { return kName; }
 
 void backend_free(ggml_backend_t backend) {
+  warn(backend_of(backend).plan_check.end());
   const Record& done = backend_of(backend).record;
   if (done.calls > 0) {
     const auto share = [](std::int64_t part, std::int64_t of, double of_nothing) {

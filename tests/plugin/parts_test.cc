@@ -8,6 +8,7 @@
 
 #include "plugins/llama/layer.h"
 #include "plugins/llama/params.h"
+#include "plugins/llama/plan_check.h"
 #include "plugins/llama/plugin.h"
 #include "plugins/llama/slot_order.h"
 #include "plugins/llama/team.h"
@@ -69,6 +70,41 @@ TEST(SlotOrder, IsLostWithAMaskThatIsNoCausalRun) {
   EXPECT_FALSE(order.holds(&a, 100, 8));
   EXPECT_TRUE(order.holds(&a, 0, 1));
   EXPECT_TRUE(order.holds(&a, 1, 1));
+}
+
+std::shared_ptr<const Plan> plan_for(const std::string& layers, const std::string& heads) {
+  return std::make_shared<const Plan>(Plan::from_json(R"({"default": {"attn": "dense"}, "rows": [{"layers": ")" +
+                                                      layers + R"(", "heads": ")" + heads +
+                                                      R"(", "attn": "window"}]})"));
+}
+
+/// The lines about three layers of 4 heads, twice, and the end.
+std::vector<std::string> lines_about(const std::shared_ptr<const Plan>& plan) {
+  PlanCheck check;
+  std::vector<std::string> lines;
+  for (const int layer : {0, 1, 2, 0, 1, 2}) lines.push_back(check.next(plan, layer, 4));
+  lines.push_back(check.end());
+  return lines;
+}
+
+TEST(PlanCheck, SaysOnceThatAPlanIsOfAnotherModel) {
+  EXPECT_EQ(lines_about(plan_for("0-2", "0-3")), std::vector<std::string>(7));
+  std::vector<std::string> expected(7);
+  expected[3] = "plan: rows[0].layers names layer 3, but the model has 3 (0-2)";
+  EXPECT_EQ(lines_about(plan_for("1-3", "0")), expected);
+  expected[3] = "plan: rows[0].heads names head 4, but the model has 4 (0-3)";
+  EXPECT_EQ(lines_about(plan_for("1", "4")), expected);
+}
+
+TEST(PlanCheck, WaitsForTheEndOfASinglePass) {
+  PlanCheck check;
+  const auto plan = plan_for("5", "0");
+  for (const int layer : {0, 1, 2}) EXPECT_EQ(check.next(plan, layer, 4), "");
+  EXPECT_NE(check.end(), "");
+  EXPECT_EQ(check.end(), "");
+  PlanCheck nameless;
+  EXPECT_EQ(nameless.next(plan, -1, 4), "");
+  EXPECT_EQ(nameless.end(), "") << "whose layers have no names it cannot tell";
 }
 
 TEST(GuestTeam, RunsEachWorkerOnce) {

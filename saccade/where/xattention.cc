@@ -8,7 +8,9 @@
 #include <utility>
 #include <vector>
 
+#include "saccade/base/buffer.h"
 #include "saccade/base/error.h"
+#include "saccade/kernel/score.h"
 #include "saccade/where/parts/dense_by_rule.h"
 #include "saccade/where/parts/groups.h"
 #include "saccade/where/parts/lists.h"
@@ -21,19 +23,21 @@ namespace saccade::where {
 namespace {
 
 constexpr Pos kBlock = Xattention::kBlock;
-constexpr Pos kChunk = 64;      ///< strides of keys multiplied at a time: 256 KiB of f32 at head_dim 64, stride 16
-constexpr Pos kLeastRows = 32;  ///< strides of queries at a time: each chunk that is fetched is used that often
+constexpr Pos kTile = kernel::kTileRows;
+constexpr Pos kLeastRows = 64;  ///< strides of queries at a time: a tile of keys that is fetched is used that often
 using List = std::vector<std::int32_t>;
 
 /// Scores of strides of queries with strides of keys, and what they are worth in blocks.
 class Estimate {
  public:
-  Estimate(const Xattention& rule, const SelectCall& call, int kv_head)
-      : rule_(rule), call_(call), chunks_(n_chunks()) {
-    parallel_for_or_throw(*call.team, static_cast<Pos>(chunks_.size()), [&](Pos i) {
-      const Pos tokens = kChunk * rule.stride;
-      const Range keys{i * tokens, std::min((i + 1) * tokens, call.q_end())};
-      chunks_[static_cast<std::size_t>(i)] = strided(call.k, kv_head, rule.stride, keys, false);
+  /// Lays the keys out as tiles of kTile strides, 192 KiB each at head_dim 64 and stride 16.
+  Estimate(const Xattention& rule, const SelectCall& call, int kv_head) : rule_(rule), call_(call) {
+    tiles_.reserve(static_cast<std::size_t>(n_tiles() * tile_size()) * sizeof(float));
+    parallel_for_or_throw(*call.team, n_tiles(), [&](Pos i) {
+      const Range strides{i * kTile, std::min((i + 1) * kTile, n_strides())};
+      const Range keys{strides.begin * rule.stride, std::min(strides.end * rule.stride, call.q_end())};
+      const Rows rows = strided(call.k, kv_head, rule.stride, keys, false);
+      kernel::pack_tile(rows.values.data(), static_cast<int>(rows.n), static_cast<int>(rows.dim), tile(i));
     });
   }
 
@@ -41,22 +45,23 @@ class Estimate {
 
   /// Writes the lists of these query blocks (absolute numbers) of one head to out[0], out[1], ...
   void choose(int head, Range q_blocks, List* out) const {
-    const Range rows{q_blocks.begin * kBlock, q_blocks.end * kBlock};
-    const Rows q = strided(call_.q, head, rule_.stride, rows, true, call_.q_begin);
-    const Pos n_keys = std::min((rows.end + rule_.stride - 1) / rule_.stride, n_strides());
-    std::vector<float> scores(static_cast<std::size_t>(q.n * n_keys)), some(static_cast<std::size_t>(q.n * kChunk));
-    for (Pos begin = 0; begin < n_keys; begin += kChunk) {
-      const Rows& k = chunks_[static_cast<std::size_t>(begin / kChunk)];
-      multiply(q, k, call_.scale / static_cast<float>(rule_.stride), some.data());
-      for (Pos i = 0; i < q.n; ++i) {
-        std::copy_n(some.data() + i * k.n, std::min(k.n, n_keys - begin), scores.data() + i * n_keys + begin);
-      }
+    const Range positions{q_blocks.begin * kBlock, q_blocks.end * kBlock};
+    Rows q = strided(call_.q, head, rule_.stride, positions, true, call_.q_begin);
+    for (float& x : q.values) x *= call_.scale / static_cast<float>(rule_.stride);
+    const Pos n_keys = std::min((positions.end + rule_.stride - 1) / rule_.stride, n_strides());
+    const Pos n = (n_keys + kTile - 1) / kTile, row_size = n * kTile;
+    Buffer room;
+    room.reserve(static_cast<std::size_t>(q.n * row_size) * sizeof(float));
+    auto* scores = reinterpret_cast<float*>(room.data());
+    for (Pos i = 0; i < n; ++i) {
+      kernel::dot_tile(q.values.data(), static_cast<int>(q.n), tile(i), static_cast<int>(q.dim), scores + i * kTile,
+                       row_size);
     }
     for (Pos u = q_blocks.begin; u < q_blocks.end; ++u) {
       std::vector<float> weights(static_cast<std::size_t>(u + 1), 0.0F);
       for (Pos i = 0; i < per_block(); ++i) {
         const Pos row = (u - q_blocks.begin) * per_block() + i;
-        add_row(u * per_block() + i, scores.data() + row * n_keys, n_keys, weights);
+        add_row(u * per_block() + i, scores + row * row_size, n_keys, weights);
       }
       const std::int32_t forced[] = {0, static_cast<std::int32_t>(u)};
       out[u - q_blocks.begin] = top_p(weights, rule_.tau, Crossing::kInclude, forced);
@@ -66,7 +71,9 @@ class Estimate {
  private:
   Pos per_block() const { return kBlock / rule_.stride; }
   Pos n_strides() const { return (call_.q_end() + rule_.stride - 1) / rule_.stride; }
-  std::size_t n_chunks() const { return static_cast<std::size_t>((n_strides() + kChunk - 1) / kChunk); }
+  Pos n_tiles() const { return (n_strides() + kTile - 1) / kTile; }
+  Pos tile_size() const { return kTile * rule_.stride * call_.k.dim; }
+  float* tile(Pos i) const { return reinterpret_cast<float*>(tiles_.data()) + i * tile_size(); }
 
   /// Adds the softmax weights of stride `a` of the queries to the blocks of keys.
   void add_row(Pos a, float* scores, Pos n_keys, std::span<float> weights) const {
@@ -75,12 +82,15 @@ class Estimate {
     const std::span row(scores, static_cast<std::size_t>(std::min(a + 1, n_keys)));
     softmax(row);
     if (std::isnan(row[0])) return;  // NaN anywhere makes the row NaN; it has no say
-    for (std::size_t b = 0; b < row.size(); ++b) weights[b / static_cast<std::size_t>(per_block())] += row[b];
+    for (std::size_t t = 0, b = 0; b < row.size(); ++t) {
+      const std::size_t end = std::min(row.size(), b + static_cast<std::size_t>(per_block()));
+      for (; b < end; ++b) weights[t] += row[b];
+    }
   }
 
   const Xattention& rule_;
   const SelectCall& call_;
-  std::vector<Rows> chunks_;  ///< of keys
+  Buffer tiles_;
 };
 
 }  // namespace

@@ -22,7 +22,7 @@ struct Xattention {
   static constexpr SelectTraits kTraits{.prefill = true, .decode = false, .depends_on_batch = true};
 
   /// Cost  2 q_len kv_len head_dim / stride FLOP a head; scratch: one KV head's keys in f32, and for each worker
-  ///       max(32, 128 / stride) x kv_len / stride floats
+  ///       max(64, 128 / stride) x kv_len / stride floats
   void choose(const SelectCall& call, Selection& out) const;
   void fields(auto& f) {
     f("tau", tau, "share of the estimated weight that a block of queries keeps");

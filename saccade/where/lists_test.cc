@@ -63,6 +63,7 @@ TEST(BlockLists, WorkedByHand) {
   EXPECT_FALSE(where.admits(8, 9));
   EXPECT_TRUE(where.admits(9, 9));
   EXPECT_FALSE(where.admits(4, 0));  // nobody chose for block 1
+  EXPECT_EQ(where.q_step(), 4);
 }
 
 TEST(TokenLists, WorkedByHand) {
@@ -73,6 +74,7 @@ TEST(TokenLists, WorkedByHand) {
   where.visits({6, 8}, visits);
   EXPECT_EQ(visits, (VisitList{{{0, 1}, true}, {{5, 7}, true}}));
   EXPECT_FALSE(where.admits(4, 5));
+  EXPECT_EQ(where.q_step(), 8);
 }
 
 }  // namespace

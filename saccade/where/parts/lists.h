@@ -41,6 +41,7 @@ class BlockLists final : public Where {
   bool admits(Pos q_pos, Pos k_pos) const override;
   void visits(Range q_block, VisitList& out) const override;
   void mask(Pos q_pos, Range keys, std::uint32_t* words) const override;
+  Pos q_step() const override { return block_q_; }
 
   Pos block_q() const { return block_q_; }
   Pos block_k() const { return block_k_; }
@@ -62,6 +63,7 @@ class TokenLists final : public Where {
   bool admits(Pos q_pos, Pos k_pos) const override;
   void visits(Range q_block, VisitList& out) const override;
   void mask(Pos q_pos, Range keys, std::uint32_t* words) const override;
+  Pos q_step() const override { return block_q_; }
 
  private:
   Pos block_q_, first_;

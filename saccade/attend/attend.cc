@@ -6,6 +6,7 @@
 #include <new>
 #include <numeric>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -163,21 +164,45 @@ class Walk {
   AttendCost cost_;
 };
 
+void visits_of(const AttendCall& call, const Where& where, Range q_rows, VisitList& out) {
+  where.visits({call.q_begin + q_rows.begin, call.q_begin + q_rows.end}, out);
+  clip(out, {0, call.k.len});
+}
+
+/// The visits of all sets and blocks, where each list is shared out among several items: asking once for each of them
+/// would take longer than a decode step's few keys.
+std::span<const VisitList> visits_to_split(const AttendCall& call, const Schedule& schedule,
+                                           std::vector<VisitList>& lists) {
+  if (schedule.n_splits == 1) return {};
+  lists.resize(std::max(lists.size(), static_cast<std::size_t>(schedule.n_blocks())));
+  for (const Party& party : schedule.parties) {
+    for (Pos set = party.first_set; set < party.first_set + party.n_sets; ++set) {
+      for (Pos block = 0; block < party.n_blocks; ++block) {
+        visits_of(call, *schedule.sets[static_cast<std::size_t>(set)].where, party.block(block, call.q.len),
+                  lists[static_cast<std::size_t>(schedule.list_of(set, block))]);
+      }
+    }
+  }
+  return lists;
+}
+
 /// One item: a block of queries, a split of the keys, and a set of heads, or, when rows are few, all sets in step: KV
 /// heads lie side by side in a cache, and what the CPU fetches along with one of them is the next one's.
 class Item {
  public:
-  Item(const AttendCall& call, const Schedule& schedule, Pos index)
-      : call_(call), schedule_(schedule), party_(schedule.party_of(index)) {
+  /// `visits`: one list for each set and block, if keys are split; else empty.
+  Item(const AttendCall& call, const Schedule& schedule, std::span<const VisitList> visits, Pos index)
+      : call_(call), schedule_(schedule), party_(schedule.party_of(index)), visits_(visits) {
     index -= party_.first_item;
     split_ = index % schedule.n_splits;
-    q_rows_ = party_.block(index / schedule.n_splits, call.q.len);
+    block_ = index / schedule.n_splits;
+    q_rows_ = party_.block(block_, call.q.len);
   }
 
   AttendCost walk(Room& room, const Partials* partials) const {
     if (!room.few.empty()) return walk(room.few, room, partials);
     std::optional<kernel::MatrixSession> session;
-    if (runs_in(call_) == Precision::kBf16) session.emplace();
+    if (room.tiles[0].precision() == Precision::kBf16) session.emplace();
     return walk(room.tiles, room, partials);
   }
 
@@ -188,7 +213,8 @@ class Item {
     walks.reserve(seen.size());
     for (std::size_t i = 0; i < seen.size(); ++i) {
       const HeadSet& set = schedule_.sets[static_cast<std::size_t>(party_.first_set) + i];
-      walks.emplace_back(call_, RowMap{&set, q_rows_}, visits(*set.where), seen[i], *room.baskets[i]);
+      walks.emplace_back(call_, RowMap{&set, q_rows_}, visits(party_.first_set + static_cast<Pos>(i)), seen[i],
+                         *room.baskets[i]);
     }
     const auto next = [&] {
       Pos at = std::numeric_limits<Pos>::max();
@@ -207,11 +233,12 @@ class Item {
     return cost;
   }
 
-  VisitList visits(const Where& where) const {
+  VisitList visits(Pos set) const {
+    if (!visits_.empty()) {
+      return share_of(visits_[static_cast<std::size_t>(schedule_.list_of(set, block_))], split_, schedule_.n_splits);
+    }
     VisitList list;
-    where.visits({call_.q_begin + q_rows_.begin, call_.q_begin + q_rows_.end}, list);
-    clip(list, {0, call_.k.len});
-    if (schedule_.n_splits > 1) take_share(list, split_, schedule_.n_splits);
+    visits_of(call_, *schedule_.sets[static_cast<std::size_t>(set)].where, q_rows_, list);
     return list;
   }
 
@@ -233,7 +260,8 @@ class Item {
   const AttendCall& call_;
   const Schedule& schedule_;
   const Party& party_;
-  Pos split_ = 0;
+  std::span<const VisitList> visits_;
+  Pos split_ = 0, block_ = 0;
   Range q_rows_;
 };
 
@@ -372,10 +400,11 @@ AttendCost attend(const AttendCall& call, Team& team, Workspace& workspace) {
     fail_machine("attend: not enough memory for its scratch rooms");
   }
 
+  const std::span<const VisitList> visits = visits_to_split(call, schedule, workspace.rooms().visits);
   std::vector<AttendCost> costs(rooms.size());  // one a worker
   parallel_for(team, schedule.n_items, [&](Pos index, int worker) {
     const auto w = static_cast<std::size_t>(worker);
-    costs[w] += Item(call, schedule, index).walk(rooms[w], partials ? &*partials : nullptr);
+    costs[w] += Item(call, schedule, visits, index).walk(rooms[w], partials ? &*partials : nullptr);
   });
   if (partials) partials->merge_all(call, team);
   return std::accumulate(costs.begin(), costs.end(), AttendCost{},

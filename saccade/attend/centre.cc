@@ -29,7 +29,7 @@ Centres::Centres(Layout& layout, const AttendCall& call)
       centres_(layout.take<float>(call.k.n_heads * head_dim_)) {}
 
 bool Centres::wanted(const AttendCall& call, const Schedule& schedule) {
-  return runs_in(call) == Precision::kBf16 && call.softcap == 0 && schedule.most_rows > kernel::kFewRows;
+  return schedule.most_rows > kernel::kFewRows && call.softcap == 0 && runs_in(call) == Precision::kBf16;
 }
 
 void Centres::find(const AttendCall& call, const Schedule& schedule) {

@@ -111,6 +111,15 @@ Pos Schedule::n_blocks() const {
   return n;
 }
 
+Pos Schedule::list_of(Pos set, Pos block) const {
+  Pos before = 0;
+  for (const Party& party : parties) {
+    if (set < party.first_set + party.n_sets) return before + (set - party.first_set) * party.n_blocks + block;
+    before += party.n_sets * party.n_blocks;
+  }
+  return before;
+}
+
 const Party& Schedule::party_of(Pos item) const {
   const auto behind = std::upper_bound(parties.begin(), parties.end(), item,
                                        [](Pos i, const Party& party) { return i < party.first_item; });

@@ -40,6 +40,8 @@ struct Schedule {
   Pos most_rows = 0;     ///< queries times heads of one set of an item
   Pos n_blocks() const;  ///< of queries, counted for each set
   const Party& party_of(Pos item) const;
+  /// A number below n_blocks() for each set and block of its. Requires splits: then there are few of them.
+  Pos list_of(Pos set, Pos block) const;
 };
 
 Schedule make_schedule(const AttendCall& call, int n_workers);

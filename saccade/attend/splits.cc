@@ -6,7 +6,7 @@
 
 namespace saccade::detail {
 
-void take_share(VisitList& list, Pos split, Pos n_splits) {
+VisitList share_of(const VisitList& list, Pos split, Pos n_splits) {
   Pos total = 0;
   for (const Visit& visit : list) total += visit.keys.size();
   constexpr Pos kBlock = kernel::kBlockKeys;
@@ -14,15 +14,16 @@ void take_share(VisitList& list, Pos split, Pos n_splits) {
   const Pos first = n_blocks * split / n_splits * kBlock;  // counted in keys from the start of the list
   const Pos last = n_blocks * (split + 1) / n_splits * kBlock;
   Pos at = 0;
-  auto out = list.begin();
+  VisitList out;
   for (Visit visit : list) {
+    if (at >= last) break;
     const Pos begin = visit.keys.begin;
     const Pos size = visit.keys.size();
     visit.keys = {begin + std::clamp<Pos>(first - at, 0, size), begin + std::clamp<Pos>(last - at, 0, size)};
     at += size;
-    if (!visit.keys.empty()) *out++ = visit;
+    if (!visit.keys.empty()) out.push_back(visit);
   }
-  list.erase(out, list.end());
+  return out;
 }
 
 Partials::Partials(Layout& layout, const AttendCall& call, Pos n_splits)

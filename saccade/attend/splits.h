@@ -6,9 +6,9 @@
 
 namespace saccade::detail {
 
-/// Leaves of a visit list the share of part `split` of `n_splits`: contiguous, cut at multiples of a block of keys,
-/// about equal in number.
-void take_share(VisitList& list, Pos split, Pos n_splits);
+/// The share of a visit list that is part `split` of `n_splits`: contiguous, cut at multiples of a block of keys, about
+/// equal in number.
+VisitList share_of(const VisitList& list, Pos split, Pos n_splits);
 
 /// Joins the head's sink score, if the call has any, into a row that has seen all its keys.
 inline void add_sink(const AttendCall& call, int head, Partial& row) {

@@ -17,6 +17,8 @@ class Tiles {
   /// What items share may be null: rounded keys, and the centres that are taken off keys.
   Tiles(Layout& layout, const AttendCall& call, Pos most_rows, Shared* shared, const Centres* centres);
 
+  /// In which numbers this call may run.
+  Precision precision() const { return precision_; }
   /// Takes up a block: reads q (negated where the scale is negative), empties the running softmax.
   void start(const AttendCall& call, const RowMap& rows);
   /// Are these, keys of one range, better seen alone than gathered with others? Such as items share, rounded once.

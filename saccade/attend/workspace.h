@@ -13,6 +13,7 @@ using saccade::Layout;
 
 struct Workspace::Rooms {
   std::vector<detail::Buffer> workers;  ///< one each
+  std::vector<VisitList> visits;        ///< of blocks of queries whose keys several items share out
   detail::Buffer partials;              ///< results of splits, before they are merged
   detail::Buffer packed;                ///< rounded keys and values, shared by the items of a call
   detail::Buffer centres;               ///< what is taken off keys before they are rounded to bf16

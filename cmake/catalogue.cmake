@@ -60,6 +60,7 @@ macro(catalogue_word word)
 endmacro()
 
 catalogue_word(where choice.h visit.h where.h)
+catalogue_word(see probe.h head_metrics.h)
 
 list(JOIN catalogue_types ", " catalogue_types)
 string(REGEX REPLACE "^, " "" catalogue_orphans "${catalogue_orphans}")

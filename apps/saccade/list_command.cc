@@ -25,6 +25,8 @@ const char* goes_by(const MechanismInfo& info) {
       return "data";
     case MechanismKind::kReviewer:
       return "choices";
+    case MechanismKind::kProbe:
+      return "weights";
     case MechanismKind::kPattern:
       break;
   }
@@ -48,7 +50,7 @@ ordered_json to_json(const MechanismInfo& info) {
           {"decode", promise(info.traits.decode)},
           {"exact_on_selection", promise(info.traits.exact_on_selection)},
           {"needle", promise(info.traits.needle)},
-          {"depends_on_batch", info.kind == MechanismKind::kPattern ? false : info.traits.depends_on_batch}};
+          {"depends_on_batch", info.make_choice != nullptr && info.traits.depends_on_batch}};
 }
 
 /// "data: prefill"
@@ -64,6 +66,7 @@ void print_promises(const MechanismInfo& info) {
   const auto line = [](const char* name, const char* value) { print(fmt::format("  {:<7} {}\n", name, value)); };
   if (info.kind == MechanismKind::kPattern) return line("goes by", "positions, in prompts and in decode steps");
   if (info.kind == MechanismKind::kReviewer) return line("goes by", "what the mechanisms that it is joined to chose");
+  if (info.kind == MechanismKind::kProbe) return line("goes by", "attention weights, and changes nothing");
   line("goes by", traits.prefill && traits.decode ? "queries and keys, in prompts and in decode steps"
                   : traits.prefill                ? "queries and keys, in prompts; decode steps run dense"
                                                   : "queries and keys, in decode steps; prompts run dense");

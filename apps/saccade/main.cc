@@ -157,7 +157,7 @@ CLI::App* add_bench_of(CLI::App& bench, const char* name, const char* help, Benc
 }
 
 void add_shape_flags(CLI::App& command, BenchOptions& options) {
-  add_list(command, "--head-dim", options.head_dims, "default 64,128,256");
+  add_list(command, "--head-dim", options.head_dims, "default 64,128,256 (see: 64,128)");
   add_list(command, "--kv", options.kv_lens, "keys, e.g. 4k,32k");
   command.add_option("--heads", options.n_heads, "query heads")->capture_default_str()->check(whole_number);
   command.add_option("--kv-heads", options.n_kv_heads, "key/value heads")->capture_default_str()->check(whole_number);
@@ -204,6 +204,11 @@ CLI::App* add_bench(CLI::App& app, BenchOptions& options) {
       ->type_name("MIB")
       ->capture_default_str()
       ->check(whole_number);
+  auto* see = add_bench_of(*bench, "see", "a second look at attention, and what each probe adds to it", options);
+  add_shape_flags(*see, options);
+  see->add_option("--q-len", options.q_len, "queries, the last of the text")
+      ->capture_default_str()
+      ->check(whole_number);
   return bench;
 }
 
@@ -238,6 +243,7 @@ void bench_command(const CLI::App& bench, const BenchOptions& options, const Sel
   if (bench.got_subcommand("decode")) return bench_decode(options);
   if (bench.got_subcommand("linear")) return bench_linear(options);
   if (bench.got_subcommand("select")) return bench_select(select);
+  if (bench.got_subcommand("see")) return bench_see(options);
   bench_machine(options);
 }
 
@@ -252,7 +258,7 @@ std::string joined(std::span<const std::string_view> words) {
 /// Names the nearest command; CLI11 would only say that one is required.
 void check_command(int argc, char** argv) {
   constexpr std::string_view kCommands[] = {"run", "compare", "eval", "bench", "list", "show", "plugin"};
-  constexpr std::string_view kBenches[] = {"attend", "decode", "linear", "select", "machine"};
+  constexpr std::string_view kBenches[] = {"attend", "decode", "linear", "select", "machine", "see"};
   const auto check = [&](int place, std::span<const std::string_view> known, const std::string& what) {
     const std::string_view given = place < argc ? argv[place] : "";
     if (given.empty()) saccade::fail_user(what + " is needed: " + joined(known) + "; --help says more");

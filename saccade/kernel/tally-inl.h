@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "hwy/highway.h"
 #include "saccade/kernel/tally.h"
@@ -117,6 +118,42 @@ inline void add_whole_of(const Grid& grid, float scale, std::int32_t* out, std::
     }
     for (; column < grid.n_columns; ++column) to[column] += static_cast<std::int32_t>(std::lrint(from[column] * scale));
   }
+}
+
+inline std::int32_t take_whole_of(std::int32_t* const* parts, int n_parts, int n, std::int32_t* sums) {
+  const hn::RebindToSigned<TF> di;
+  const int lanes = static_cast<int>(hn::Lanes(di));
+  auto high = hn::Zero(di);
+  int at = 0;
+  for (; at + lanes <= n; at += lanes) {
+    auto sum = hn::Zero(di);
+    for (int part = 0; part < n_parts; ++part) {
+      sum = hn::Add(sum, hn::LoadU(di, parts[part] + at));
+      hn::StoreU(hn::Zero(di), di, parts[part] + at);
+    }
+    hn::StoreU(sum, di, sums + at);
+    high = hn::Max(high, sum);
+  }
+  std::int32_t most = hn::GetLane(hn::MaxOfLanes(di, high));
+  for (; at < n; ++at) {
+    sums[at] = 0;
+    for (int part = 0; part < n_parts; ++part) sums[at] += std::exchange(parts[part][at], 0);
+    most = std::max(most, sums[at]);
+  }
+  return most;
+}
+
+inline void mark_above_of(const float* weights, int n, float floor, std::uint32_t* words) {
+  const TF d;
+  const int lanes = static_cast<int>(hn::Lanes(d));
+  std::fill_n(words, 4, 0U);
+  int at = 0;
+  for (; at + lanes <= n; at += lanes) {
+    std::uint8_t bits[8] = {};
+    hn::StoreMaskBits(d, hn::Gt(hn::LoadU(d, weights + at), hn::Set(d, floor)), bits);
+    words[at / 32] |= (bits[0] | static_cast<std::uint32_t>(bits[1]) << 8U) << (at % 32);
+  }
+  for (; at < n; ++at) words[at / 32] |= static_cast<std::uint32_t>(weights[at] > floor) << (at % 32);
 }
 
 }  // namespace saccade::kernel::HWY_NAMESPACE

@@ -19,6 +19,12 @@ void DotRows(const Grid& grid, const float* x, std::ptrdiff_t x_stride, float* d
 void AddWhole(const Grid& grid, float scale, std::int32_t* out, std::ptrdiff_t out_stride) {
   add_whole_of(grid, scale, out, out_stride);
 }
+std::int32_t TakeWhole(std::int32_t* const* parts, int n_parts, int n, std::int32_t* sums) {
+  return take_whole_of(parts, n_parts, n, sums);
+}
+void MarkAbove(const float* weights, int n, float floor, std::uint32_t* words) {
+  mark_above_of(weights, n, floor, words);
+}
 
 }  // namespace saccade::kernel::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -32,6 +38,8 @@ HWY_EXPORT(SumRows);
 HWY_EXPORT(MaxRows);
 HWY_EXPORT(DotRows);
 HWY_EXPORT(AddWhole);
+HWY_EXPORT(TakeWhole);
+HWY_EXPORT(MarkAbove);
 
 void sum_columns(const Grid& grid, float* sums, float* squares) noexcept {
   HWY_DYNAMIC_DISPATCH(SumColumns)(grid, sums, squares);
@@ -44,6 +52,12 @@ void dot_rows(const Grid& grid, const float* x, std::ptrdiff_t x_stride, float* 
 }
 void add_whole(const Grid& grid, float scale, std::int32_t* out, std::ptrdiff_t out_stride) noexcept {
   HWY_DYNAMIC_DISPATCH(AddWhole)(grid, scale, out, out_stride);
+}
+std::int32_t take_whole(std::int32_t* const* parts, int n_parts, int n, std::int32_t* sums) noexcept {
+  return HWY_DYNAMIC_DISPATCH(TakeWhole)(parts, n_parts, n, sums);
+}
+void mark_above(const float* weights, int n, float floor, std::uint32_t* words) noexcept {
+  HWY_DYNAMIC_DISPATCH(MarkAbove)(weights, n, floor, words);
 }
 
 }  // namespace saccade::kernel

@@ -29,4 +29,10 @@ void dot_rows(const Grid& grid, const float* x, std::ptrdiff_t x_stride, float* 
 /// Three instructions a vector.
 void add_whole(const Grid& grid, float scale, std::int32_t* out, std::ptrdiff_t out_stride) noexcept;
 
+/// sums[i] = the sum over the parts, which are left at zero; returns the largest. n: at most 128.
+/// Three instructions a vector and part.
+std::int32_t take_whole(std::int32_t* const* parts, int n_parts, int n, std::int32_t* sums) noexcept;
+/// Bit i % 32 of words[i / 32]: weights[i] > floor. n: at most 128; all four words are written.
+void mark_above(const float* weights, int n, float floor, std::uint32_t* words) noexcept;
+
 }  // namespace saccade::kernel

@@ -1,6 +1,7 @@
 #include "saccade/plan/catalogue.h"
 
 #include <algorithm>
+#include <concepts>
 #include <string>
 
 #include "saccade/catalogue.inc"  // written by cmake/catalogue.cmake
@@ -23,11 +24,15 @@ MechanismInfo info_of() {
                      .name = Row::kName,
                      .sentence = Row::kSentence,
                      .source = Row::kSource,
-                     .params = params_of<Mechanism>(),
-                     .make_choice = &make_choice_of<Row>};
-  if constexpr (!WhereMechanism<Mechanism>) {
-    info.kind = Selector<Mechanism> ? MechanismKind::kSelector : MechanismKind::kReviewer;
-    info.traits = Mechanism::kTraits;
+                     .params = params_of<Mechanism>()};
+  if constexpr (std::derived_from<Mechanism, Probe>) {
+    info.kind = MechanismKind::kProbe;
+  } else {
+    info.make_choice = &make_choice_of<Row>;
+    if constexpr (!WhereMechanism<Mechanism>) {
+      info.kind = Selector<Mechanism> ? MechanismKind::kSelector : MechanismKind::kReviewer;
+      info.traits = Mechanism::kTraits;
+    }
   }
   return info;
 }
@@ -50,6 +55,14 @@ const std::vector<MechanismInfo>& catalogue() {
 const MechanismInfo* find(std::string_view name) {
   const auto found = std::ranges::find(catalogue(), name, &MechanismInfo::name);
   return found == catalogue().end() ? nullptr : &*found;
+}
+
+std::vector<const MechanismInfo*> choices() {
+  std::vector<const MechanismInfo*> chosen;
+  for (const MechanismInfo& info : catalogue()) {
+    if (info.make_choice != nullptr) chosen.push_back(&info);
+  }
+  return chosen;
 }
 
 std::vector<std::string_view> rows_without_header() { return generated::rows_without_header(); }

@@ -15,6 +15,7 @@ enum class MechanismKind : std::uint8_t {
   kPattern,   ///< positions alone
   kSelector,  ///< it looks at queries and keys first
   kReviewer,  ///< it looks at what others chose
+  kProbe,     ///< it looks at weights, and changes nothing: no spec names it
 };
 
 /// One mechanism as the outside sees it. Its name is its file's, its parameters come from its `fields`, its sentence
@@ -28,7 +29,7 @@ struct MechanismInfo {
   MechanismKind kind = MechanismKind::kPattern;
   SelectTraits traits;  ///< what a selector or reviewer promises
 
-  /// Builds it. Errors: Fault::kUser, one line, "where/window: n must be >= 1, got -1".
+  /// Builds it; null for a probe. Errors: Fault::kUser, one line, "where/window: n must be >= 1, got -1".
   ChoicePtr (*make_choice)(const SpecArgs& args) = nullptr;
 };
 
@@ -37,6 +38,9 @@ const std::vector<MechanismInfo>& catalogue();
 
 /// nullptr when there is no mechanism of that name.
 const MechanismInfo* find(std::string_view name);
+
+/// Those that a spec may name.
+std::vector<const MechanismInfo*> choices();
 
 /// Rows of docs/mechanisms.md, as "word/name", that no header stands behind.
 std::vector<std::string_view> rows_without_header();

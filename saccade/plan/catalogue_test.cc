@@ -28,9 +28,17 @@ TEST(Catalogue, EveryMechanismIsBuiltFromItsDefaultsAsTyped) {
       EXPECT_FALSE(param.help.empty()) << info.name << ": " << param.name << " has no help";
       args.emplace_back(param.name, param.default_value);
     }
+    EXPECT_EQ(info.make_choice != nullptr, info.word == "where") << info.name;
+    if (info.make_choice == nullptr) continue;
     EXPECT_NE(info.make_choice(args), nullptr) << info.name;
     EXPECT_NE(info.make_choice({}), nullptr) << info.name;
   }
+}
+
+TEST(Catalogue, WhatOnlyLooksIsNoChoice) {
+  ASSERT_NE(find("entropy"), nullptr);
+  EXPECT_EQ(find("entropy")->word, "see");
+  for (const MechanismInfo* info : choices()) EXPECT_EQ(info->word, "where") << info->name;
 }
 
 TEST(Catalogue, NamesAreUnique) {

@@ -198,9 +198,11 @@ std::string print_spec(const Spec& spec) {
 
 ChoicePtr build_choice(const Spec& spec) {
   if (spec.kind == Spec::Kind::kMechanism) {
-    if (const MechanismInfo* info = find(spec.name)) return info->make_choice(spec.args);
     std::vector<std::string_view> known;
-    for (const MechanismInfo& info : catalogue()) known.push_back(info.name);
+    for (const MechanismInfo* info : choices()) {
+      if (info->name == spec.name) return info->make_choice(spec.args);
+      known.push_back(info->name);
+    }
     fail_user(fmt::format("unknown mechanism {}; {}", quote(spec.name), suggest(spec.name, known)));
   }
   std::vector<ChoicePtr> parts;

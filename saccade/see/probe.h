@@ -35,7 +35,7 @@ struct LookShape {
 
 /// Queries and keys that all heads show before the next patch begins.
 struct LookPatch {
-  static constexpr Pos kMostPairs = Pos{512} * 1024;
+  static constexpr Pos kMostPairs = Pos{512} * 512;
   Range q_positions, k_positions;  ///< absolute; at most kMostPairs pairs
 };
 

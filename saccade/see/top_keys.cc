@@ -1,7 +1,6 @@
 #include "saccade/see/top_keys.h"
 
 #include <algorithm>
-#include <array>
 #include <bit>
 
 #include "saccade/see/parts/grid.h"
@@ -33,7 +32,7 @@ void TopKeys::begin(const LookShape& shape) {
 void TopKeys::start(const LookPatch& patch) {
   patch_ = patch;
   const auto pairs = static_cast<std::size_t>(patch.q_positions.size() * patch.k_positions.size());
-  for (auto& sums : sums_) sums.assign(pairs, 0);
+  for (auto& sums : sums_) sums.resize(std::max(sums.size(), pairs), 0);  // a scan leaves zeros behind
 }
 
 void TopKeys::observe(const WeightTile& tile) {
@@ -54,8 +53,13 @@ void TopKeys::observe_head(const WeightTile& tile) {
                          static_cast<std::size_t>(k));
     if (!(maxima[i] > keys.back().weight)) continue;
     const float* row = tile.row(i);
-    for (Pos j = 0; j < tile.n_keys(); ++j) {
-      if (row[j] > keys.back().weight) insert(keys, {static_cast<std::int32_t>(tile.k_positions.begin + j), row[j]});
+    std::uint32_t words[4];
+    kernel::mark_above(row, static_cast<int>(tile.n_keys()), keys.back().weight, words);
+    for (Pos w = 0; w < 4; ++w) {
+      for (std::uint32_t bits = words[w]; bits != 0; bits &= bits - 1) {
+        const Pos j = w * 32 + std::countr_zero(bits);
+        if (row[j] > keys.back().weight) insert(keys, {static_cast<std::int32_t>(tile.k_positions.begin + j), row[j]});
+      }
     }
   }
 }
@@ -64,26 +68,24 @@ void TopKeys::finish(const LookPatch& patch, Team& team) {
   parallel_for(team, patch.q_positions.size(), [&](Pos row, int) { scan(patch, row); });
 }
 
-/// Adds up what the workers have of a row, and lists the largest. A few keys at a time, so that the compiler finds
-/// vectors; hardly ever does one of them enter the list.
+/// Adds up what the workers have of a row, and lists the largest.
 void TopKeys::scan(const LookPatch& patch, Pos row) {
-  constexpr Pos kAtOnce = 16;
+  constexpr Pos kAtOnce = 128;
   const Pos n_keys = patch.k_positions.size();
-  const Pos first = row * n_keys;
   const std::span keys(all_.data() + (patch.q_positions.begin + row - q_positions_.begin) * k,
                        static_cast<std::size_t>(k));
+  std::vector<std::int32_t*> parts;
+  for (auto& of_worker : sums_) parts.push_back(of_worker.data() + row * n_keys);
   for (Pos j = 0; j < n_keys; j += kAtOnce) {
     const Pos n = std::min(kAtOnce, n_keys - j);
-    std::array<std::int32_t, kAtOnce> sums{};
-    for (const auto& of_worker : sums_) {
-      const std::int32_t* from = of_worker.data() + first + j;
-      for (Pos i = 0; i < n; ++i) sums[static_cast<std::size_t>(i)] += from[i];
-    }
+    std::int32_t sums[kAtOnce];
+    const std::int32_t most =
+        kernel::take_whole(parts.data(), static_cast<int>(parts.size()), static_cast<int>(n), sums);
+    for (auto& part : parts) part += n;
     // The scale is a power of two: a listed weight times it is the sum it came from, rounded to f32.
-    const float least = keys.back().weight * scale_;
-    if (static_cast<float>(*std::ranges::max_element(sums)) <= least) continue;
+    if (static_cast<float>(most) <= keys.back().weight * scale_) continue;
     for (Pos i = 0; i < n; ++i) {
-      const float weight = static_cast<float>(sums[static_cast<std::size_t>(i)]) / scale_;
+      const float weight = static_cast<float>(sums[i]) / scale_;
       if (weight > keys.back().weight)
         insert(keys, {static_cast<std::int32_t>(patch.k_positions.begin + j + i), weight});
     }

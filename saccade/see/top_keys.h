@@ -18,7 +18,7 @@ namespace saccade::see {
 /// Accuracy  in a head, the weights themselves. Summed over heads: each weight is rounded to a multiple of 2^-30 times
 ///           the number of heads (that rounded up to a power of two), so that the sums are the same for any team
 /// Cost      three vector instructions a vector of pairs, and a comparison a pair of the layer; 8 k bytes a query (and
-///           head); while it looks, 2 MiB a worker
+///           head); while it looks, 1 MiB a worker
 /// Source    steer-and-see, PR5; retrieval heads read k = 1, arXiv:2404.15574
 class TopKeys final : public Probe {
  public:

@@ -762,7 +762,17 @@ class Bench(Cli):
                 self.assertGreater(row["rate"], 0)
                 self.assertLessEqual(row["rate_min"], row["rate_max"])
 
+    def test_see(self):
+        rows, _ = self.bench("see", "--head-dim", "64", "--kv", "512", "--q-len", 100, "-t", 2)
+        who = [row["who"] for row in rows]
+        self.assertEqual(len(who), len(set(who)))
+        self.assertLessEqual({"attend(f32)", "look nothing", "look entropy", "look all"}, set(who))
+        for row in rows:
+            self.assertGreater(row["of_attend_f32"], 0)
+            self.assertEqual(row["adds_to_attend_f32"] is None, row["who"].startswith("attend"))
+
     def test_tables(self):
+        self.assertIn("adds", self.ok("bench", "see", "--head-dim", "64", "--kv", "512", "-r", 1).stdout.decode())
         self.assertIn("x better", self.ok("bench", "attend", "--head-dim", "64", "--kv", "512", "-r", 1).stdout.decode())
         self.assertIn("of read", self.ok("bench", "decode", "--head-dim", "64", "--kv", "512", "--footprint", 1, "-r", 1).stdout.decode())
         self.assertIn("GFLOP/s", self.ok("bench", "machine", "--footprint", 1, "-r", 1).stdout.decode())
@@ -770,7 +780,7 @@ class Bench(Cli):
 
     def test_names(self):
         self.assertIn('"attend"', self.refused(2, "bench", "atend"))
-        self.assertIn("attend, decode, linear, select or machine", self.refused(2, "bench"))
+        self.assertIn("attend, decode, linear, select, machine or see", self.refused(2, "bench"))
         self.assertIn('"f16"', self.refused(2, "bench", "attend", "--type", "f17"))
         self.assertIn("f23", self.refused(2, "bench", "attend", "--precision", "f23"))
         self.assertIn("got auto", self.refused(2, "bench", "attend", "--precision", "auto"))

@@ -33,5 +33,6 @@ void bench_attend(const BenchOptions& options);
 void bench_decode(const BenchOptions& options);
 void bench_linear(const BenchOptions& options);
 void bench_machine(const BenchOptions& options);
+void bench_see(const BenchOptions& options);
 
 }  // namespace saccade::app

@@ -203,6 +203,36 @@ inline void check_see_law(const auto& make, const auto& define, const auto& read
   }
 }
 
+/// Shows a map that was written down, as look() would show it.
+inline void show_map(const DenseMap<float>& map, Probe& probe) {
+  const Range all{map.q_begin, map.q_begin + map.q_len};
+  probe.begin({.q_positions = all, .kv_len = map.kv_len, .n_heads = static_cast<int>(map.n_heads), .n_workers = 1});
+  const LookPatch patch{all, {0, map.kv_len}};
+  probe.start(patch);
+  for (Pos head = 0; head < map.n_heads; ++head) {
+    for (Pos i = 0; i < map.q_len; i += WeightTile::kMostQueries) {
+      for (Pos j = 0; j < map.kv_len; j += WeightTile::kMostKeys) {
+        WeightTile tile{.head = static_cast<int>(head), .row_stride = WeightTile::kMostKeys};
+        tile.q_positions = {map.q_pos(i), map.q_pos(std::min(i + WeightTile::kMostQueries, map.q_len))};
+        tile.k_positions = {j, std::min(j + WeightTile::kMostKeys, map.kv_len)};
+        std::vector<float> weights(WeightTile::kMostQueries * WeightTile::kMostKeys, 0.0F), logs = weights, sums(64);
+        for (Pos row = 0; row < tile.n_queries(); ++row) {
+          for (Pos key = 0; key < tile.n_keys(); ++key) {
+            const float weight = map.at(head, i + row, j + key);
+            const auto at = static_cast<std::size_t>(row * tile.row_stride + key);
+            weights[at] = weight;
+            logs[at] = weight > 0 ? std::log2(weight) : 0.0F;
+            sums[static_cast<std::size_t>(row)] += weight;
+          }
+        }
+        tile.weights = weights.data(), tile.log2_weights = logs.data(), tile.row_sums = sums.data();
+        probe.observe(tile);
+      }
+    }
+  }
+  probe.finish(patch, team_of(1));
+}
+
 /// Groups of a statistic with one number a query and head: `value(map, head, query)`, judged head by head.
 template <class T>
 Groups<T> per_row_groups(const DenseMap<T>& map, double size, const auto& value) {

@@ -5,10 +5,15 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <numeric>
 #include <thread>
 
 #include "ggml-backend.h"
 #include "plugins/llama/judge.h"
+#include "plugins/llama/watcher.h"
+#include "saccade/attend/look.h"
+#include "saccade/see/column_sums.h"
+#include "saccade/see/entropy.h"
 #include "tests/plugin/attention_case.h"
 #include "tests/tolerance.h"
 
@@ -162,6 +167,37 @@ TEST_F(Backend, AJudgeSeesWhatRanAndItsTimeIsItsOwn) {
   graph.run(our_backend("window(30)", 2));
   EXPECT_EQ(judge.n_looks, 1);
   EXPECT_EQ(llama::record().judged_ns, 0);
+}
+
+TEST_F(Backend, AWatcherSeesLseAndChangesNothing) {
+  struct Nobody {
+    ~Nobody() { llama::set_watcher({}); }
+  } at_the_end;
+  const AttentionCase c = causal(100, 70);
+  AttentionGraph graph(c);
+  ggml_set_name(graph.node(), "__fattn__-3");
+  for (const char* spec : {"dense", "window(30)"}) {
+    const std::vector<float> alone = graph.run(our_backend(spec, 2));
+    see::ColumnSums columns;
+    see::Entropy entropy;
+    Workspace workspace;
+    int n_looks = 0;
+    llama::set_watcher([&](int layer, const AttendCall& call, const float* lse, Team& team) {
+      EXPECT_EQ(layer, 3);
+      Probe* const probes[] = {&columns, &entropy};
+      look(call, lse, probes, team, workspace);
+      ++n_looks;
+    });
+    llama::reset_record();
+    EXPECT_EQ(graph.run(our_backend(spec, 2)), alone) << "to the bit";
+    llama::set_watcher({});
+    EXPECT_EQ(n_looks, 1);
+    EXPECT_GT(llama::record().judged_ns, 0);
+    EXPECT_EQ(entropy.values().q_positions(), (Range{100, 170}));
+    const auto sums = columns.sums().head(1);
+    // Every query's weights add up to 1.
+    EXPECT_FLOAT_EQ(static_cast<float>(std::accumulate(sums.begin(), sums.end(), 0.0)), 70.0F);
+  }
 }
 
 TEST_F(Backend, WithoutAPlanNothingIsClaimed) {

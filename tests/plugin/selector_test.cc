@@ -133,7 +133,8 @@ INSTANTIATE_TEST_SUITE_P(Plugin, SelectorIn,
                          ::testing::Values("random(0.3)", "random(0.2)+sink(4)+window(64)", kRows,
                                            "random(0.4)+floor(mass=0.5)", "window(200)+floor(mass=0.4,rows=3)",
                                            "flexprefill(min_budget=128)", "flexprefill(gamma=0.5,min_budget=128)+floor",
-                                           "quest(budget=64,share=0,dense_layers=0)"),
+                                           "quest(budget=64,share=0,dense_layers=0)", "moba(chunk=64,top_k=2)",
+                                           "xattention(tau=0.5)", "sparge(tau=0.5)+sink(4)"),
                          [](const auto& info) { return "Spec" + std::to_string(info.index); });
 
 /// Every selector there is, with its defaults.

@@ -61,13 +61,21 @@ void visits_of(const Lists& lists, Pos first, Pos block_q, Pos width, Range q_bl
   }
 }
 
+void set_bits(Range bits, std::uint32_t* words) {
+  for (Pos begin = bits.begin; begin < bits.end;) {
+    const Pos word = begin / 32, end = std::min((word + 1) * 32, bits.end);
+    words[word] |= (~0U >> (32 - (end - begin))) << (begin % 32);
+    begin = end;
+  }
+}
+
 void mask_of(std::span<const std::int32_t> list, Pos width, Pos q_pos, Range keys, std::uint32_t* words) {
   std::fill_n(words, (keys.size() + 31) / 32, 0U);
   const auto begin = std::lower_bound(list.begin(), list.end(), keys.begin / width);
   const Pos end = std::min(keys.end, q_pos + 1);
   for (auto number = begin; number != list.end() && *number * width < end; ++number) {
     const Pos from = std::max(*number * width, keys.begin), to = std::min((*number + 1) * width, end);
-    for (Pos j = from - keys.begin; j < to - keys.begin; ++j) words[j / 32] |= 1U << (j % 32);
+    set_bits({from - keys.begin, to - keys.begin}, words);
   }
 }
 

@@ -16,7 +16,8 @@ using F16 = hn::CappedTag<float, kBoundLanes>;
 
 /// As many blocks as a vector has lanes: they stand in its lanes, so that nothing is summed across.
 template <int kQueries>
-hn::Vec<F16> score_lanes(const std::byte* least, const std::byte* most, const float* HWY_RESTRICT q, int dim) {
+void score_lanes(const std::byte* least, const std::byte* most, const float* HWY_RESTRICT q, int dim,
+                 float* HWY_RESTRICT out, std::ptrdiff_t stride) {
   const F16 d;
   hn::Vec<F16> sums[kQueries];
   for (auto& sum : sums) sum = hn::Zero(d);
@@ -29,42 +30,44 @@ hn::Vec<F16> score_lanes(const std::byte* least, const std::byte* most, const fl
     }
     q += 2 * kQueries;
   }
-  auto best = hn::Set(d, -std::numeric_limits<float>::infinity());
-  for (const auto& sum : sums) best = hn::Max(best, hn::IfThenElse(hn::IsNaN(sum), hn::Inf(d), sum));
-  return best;
+  for (int i = 0; i < kQueries; ++i) {
+    hn::StoreU(hn::IfThenElse(hn::IsNaN(sums[i]), hn::Inf(d), sums[i]), d, out + i * stride);
+  }
 }
 
 template <int kQueries>
-void score(const std::byte* panels, int n_panels, const float* HWY_RESTRICT q, int dim, float* HWY_RESTRICT out) {
+void score(const std::byte* panels, int n_panels, const float* HWY_RESTRICT q, int dim, float* HWY_RESTRICT out,
+           std::ptrdiff_t stride) {
   const F16 d;
   const int half_bytes = dim * kBoundLanes * 2;
   for (int panel = 0; panel < n_panels; ++panel, panels += 2 * half_bytes, out += kBoundLanes) {
     for (int lane = 0; lane < kBoundLanes; lane += static_cast<int>(hn::Lanes(d))) {
       const std::byte* least = panels + lane * 2;
-      hn::StoreU(score_lanes<kQueries>(least, least + half_bytes, q, dim), d, out + lane);
+      score_lanes<kQueries>(least, least + half_bytes, q, dim, out + lane, stride);
     }
   }
 }
 
-void ScoreBounds(const std::uint16_t* panels, int n_panels, const float* q, int n_queries, int dim, float* out) {
+void ScoreBounds(const std::uint16_t* panels, int n_panels, const float* q, int n_queries, int dim, float* out,
+                 std::ptrdiff_t stride) {
   const auto* bytes = reinterpret_cast<const std::byte*>(panels);
   switch (n_queries) {
     case 1:
-      return score<1>(bytes, n_panels, q, dim, out);
+      return score<1>(bytes, n_panels, q, dim, out, stride);
     case 2:
-      return score<2>(bytes, n_panels, q, dim, out);
+      return score<2>(bytes, n_panels, q, dim, out, stride);
     case 3:
-      return score<3>(bytes, n_panels, q, dim, out);
+      return score<3>(bytes, n_panels, q, dim, out, stride);
     case 4:
-      return score<4>(bytes, n_panels, q, dim, out);
+      return score<4>(bytes, n_panels, q, dim, out, stride);
     case 5:
-      return score<5>(bytes, n_panels, q, dim, out);
+      return score<5>(bytes, n_panels, q, dim, out, stride);
     case 6:
-      return score<6>(bytes, n_panels, q, dim, out);
+      return score<6>(bytes, n_panels, q, dim, out, stride);
     case 7:
-      return score<7>(bytes, n_panels, q, dim, out);
+      return score<7>(bytes, n_panels, q, dim, out, stride);
     default:
-      return score<8>(bytes, n_panels, q, dim, out);
+      return score<8>(bytes, n_panels, q, dim, out, stride);
   }
 }
 
@@ -86,9 +89,9 @@ void pack_bound_queries(const float* q, int n_queries, int dim, float* out) noex
   }
 }
 
-void score_bounds(const std::uint16_t* panels, int n_panels, const float* q, int n_queries, int dim,
-                  float* out) noexcept {
-  HWY_DYNAMIC_DISPATCH(ScoreBounds)(panels, n_panels, q, n_queries, dim, out);
+void score_bounds(const std::uint16_t* panels, int n_panels, const float* q, int n_queries, int dim, float* out,
+                  std::ptrdiff_t out_stride) noexcept {
+  HWY_DYNAMIC_DISPATCH(ScoreBounds)(panels, n_panels, q, n_queries, dim, out, out_stride);
 }
 
 }  // namespace saccade::kernel

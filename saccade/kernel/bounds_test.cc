@@ -40,9 +40,10 @@ struct Panels {
 };
 
 std::vector<float> scores(const Panels& panels, int n_panels, const std::vector<float>& q, int n_queries) {
-  std::vector<float> packed(2 * q.size()), out(static_cast<std::size_t>(n_panels * kBoundLanes), NAN);
+  std::vector<float> packed(2 * q.size()), out(static_cast<std::size_t>(n_queries * n_panels * kBoundLanes), NAN);
   pack_bound_queries(q.data(), n_queries, panels.dim, packed.data());
-  score_bounds(panels.halves.data(), n_panels, packed.data(), n_queries, panels.dim, out.data());
+  score_bounds(panels.halves.data(), n_panels, packed.data(), n_queries, panels.dim, out.data(),
+               std::ptrdiff_t{n_panels} * kBoundLanes);
   return out;
 }
 
@@ -57,13 +58,15 @@ TEST(ScoreBounds, IsItsDefinition) {
         std::vector<float> q(static_cast<std::size_t>(n_queries * dim));
         for (float& x : q) x = random.normal();
         const std::vector<float> out = scores(panels, n_panels, q, n_queries);
-        for (int block = 0; block < n_panels * kBoundLanes; ++block) {
-          double expected = -std::numeric_limits<double>::infinity(), size = 0;
-          for (int i = 0; i < n_queries; ++i) expected = std::max(expected, panels.bound(q, i, block, size));
-          // f32 sums of 2 dim terms: each step is off by at most half a unit in the last place of all sizes together
-          const double allowed = 2.0 * dim * std::ldexp(size, -24);
-          EXPECT_NEAR(out[static_cast<std::size_t>(block)], expected, allowed)
-              << target << " " << n_queries << " " << dim;
+        for (int i = 0; i < n_queries; ++i) {
+          for (int block = 0; block < n_panels * kBoundLanes; ++block) {
+            double size = 0;
+            const double expected = panels.bound(q, i, block, size);
+            // f32 sums of 2 dim terms: each step is off by at most half a unit in the last place of all sizes together
+            EXPECT_NEAR(out[static_cast<std::size_t>(i * n_panels * kBoundLanes + block)], expected,
+                        2.0 * dim * std::ldexp(size, -24))
+                << target << " " << n_queries << " " << dim;
+          }
         }
       }
     }
@@ -79,11 +82,10 @@ TEST(ScoreBounds, WhatIsNotANumberIsLookedAt) {
     panels.halves[8 * kBoundLanes + 5] = 0x7c00U;  // block 5, the largest of channel 0: inf, times zero
     std::vector<float> q(16, -1.0F);
     std::vector<float> out = scores(panels, 1, q, 2);
-    for (std::size_t block = 0; block < 16; ++block)
-      EXPECT_EQ(std::isinf(out[block]), block == 3 || block == 5) << target;
+    for (std::size_t i = 0; i < 32; ++i) EXPECT_EQ(std::isinf(out[i]), i % 16 == 3 || i % 16 == 5) << target;
     q[9] = NAN;
     out = scores(panels, 1, q, 2);
-    for (const float x : out) EXPECT_EQ(x, std::numeric_limits<float>::infinity()) << target;
+    for (std::size_t i = 16; i < 32; ++i) EXPECT_EQ(out[i], std::numeric_limits<float>::infinity()) << target;
   }
   force_target("");
 }

@@ -7,9 +7,10 @@ namespace saccade::where {
 /// For decode steps: the pages of 16 keys that could hold the largest scores, judged by the least and largest key of
 /// each page, and the newest page. Prompts run dense, and so do the first layers.
 ///
-/// Source: Quest, arXiv:2406.10774. Deviations: the heads that read one KV head share their pages (the largest bound of
-/// any of them counts), so that keys are read once; the newest page is always there, as in the authors' kernels; a
-/// share of the text adds to the fixed budget (share=0: the source's), or long texts would be read ever more thinly.
+/// Source: Quest, arXiv:2406.10774. Deviations: the heads that read one KV head share their pages, so that keys are
+/// read once (each head's bounds go through a softmax and are added up, or the head with the longest query would
+/// decide); the newest page is always there, as in the authors' kernels; a share of the text adds to the fixed budget
+/// (share=0: the source's), or long texts would be read ever more thinly.
 struct Quest {
   Pos page = 16;
   Pos budget = 2048;

@@ -48,7 +48,8 @@ TEST(Quest, WorkedByHand) {
   EXPECT_EQ(list_of(choose(*make_choice(quest), problem.call(alone)).of_head[0], 11), (List{0, 2, 3}));
 }
 
-/// The pages of a group are those with the largest bounds of any of its heads, in fp64 from the keys.
+/// The pages of a group are those to which its heads give most, all together, if bounds are taken for scores: in fp64
+/// from the keys.
 TEST(Quest, KeepsThePagesOfTheLargestBounds) {
   for (const Pos n_heads : {2, 14, 22}) {  // 22: more heads in a group than are scored together
     const SelectProblem problem(
@@ -59,23 +60,26 @@ TEST(Quest, KeepsThePagesOfTheLargestBounds) {
     EXPECT_EQ(chosen.scope, Scope::kKvHead);
     const std::vector<float> k = problem.k.decoded(), q = problem.q.decoded();
     for (Pos kv = 0; kv < 2; ++kv) {
-      std::vector<std::pair<double, std::int32_t>> pages;
-      for (Pos page = 0; page < 313; ++page) {
-        double best = -std::numeric_limits<double>::infinity();
-        for (Pos head = kv * n_heads / 2; head < (kv + 1) * n_heads / 2; ++head) {
-          double sum = 0;
+      std::vector<double> shares(313, 0.0);
+      for (Pos head = kv * n_heads / 2; head < (kv + 1) * n_heads / 2; ++head) {
+        std::vector<double> weights;
+        double all = 0;
+        for (Pos page = 0; page < 313; ++page) {
+          double bound = 0;
           for (Pos c = 0; c < 64; ++c) {
             double term = -std::numeric_limits<double>::infinity();
             for (Pos j = page * 16; j < std::min<Pos>(5002, page * 16 + 16); ++j) {
               term = std::max(term, double{q[static_cast<std::size_t>(head * 64 + c)]} *
                                         double{k[static_cast<std::size_t>((j * 2 + kv) * 64 + c)]});
             }
-            sum += term;
+            bound += term;
           }
-          best = std::max(best, sum);
+          all += weights.emplace_back(std::exp(bound / 8.0));
         }
-        pages.emplace_back(page == 312 ? -std::numeric_limits<double>::infinity() : -best, page);
+        for (std::size_t page = 0; page < 313; ++page) shares[page] += weights[page] / all;
       }
+      std::vector<std::pair<double, std::int32_t>> pages{{-1e9, 312}};  // the newest one in any case
+      for (std::size_t page = 0; page < 312; ++page) pages.emplace_back(-shares[page], static_cast<std::int32_t>(page));
       std::ranges::sort(pages);
       List expected;
       for (std::size_t i = 0; i < 62; ++i) expected.push_back(pages[i].second);  // (500 + 500.2) / 16
@@ -87,6 +91,21 @@ TEST(Quest, KeepsThePagesOfTheLargestBounds) {
       }
     }
   }
+}
+
+/// One head's query is a hundred times as long as the other's, and both look at a page of their own.
+TEST(Quest, NoHeadDrownsTheOthers) {
+  SelectProblem problem({.q_begin = 639, .q_len = 1, .n_heads = 2});
+  const auto axis = [](std::size_t at, float x) {
+    std::vector<float> row(32, 0.0F);
+    row[at] = x;
+    return row;
+  };
+  problem.q.set(0, 0, axis(0, 1000)), problem.q.set(0, 1, axis(1, 10));
+  for (Pos j = 0; j < 640; ++j) problem.k.set(j, 0, j == 100 ? axis(0, 9) : j == 300 ? axis(1, 9) : axis(0, 1));
+  Alone alone;
+  const Quest quest{.budget = 48, .share = 0, .dense_layers = 0};
+  EXPECT_EQ(list_of(choose(*make_choice(quest), problem.call(alone)).of_head[1], 639), (List{6, 18, 39}));
 }
 
 /// A prompt in two batches and steps after it: with a memory as without.

@@ -78,11 +78,11 @@ TEST(SelectJudge, JudgesWhatTheSpecDidAndNotWhatRan) {
   shown.show(judge, 1);
   const auto results = judge.results();
   ASSERT_EQ(results.size(), 2U);
-  EXPECT_EQ(results[0].pairs_visited, 300 * 100 * 4);
+  EXPECT_EQ(results[0].cost.pairs_visited, 300 * 100 * 4);
   EXPECT_LT(results[0].heads[0].mass(), 0.9);
   EXPECT_GT(results[0].heads[0].output_error(), 0.1);
   EXPECT_LT(results[1].heads[0].output_error(), 0.01);
-  EXPECT_EQ(results[1].pairs_visited, results[1].pairs_dense);
+  EXPECT_EQ(results[1].cost.pairs_visited, results[1].pairs_dense);
 }
 
 SelectResult result(int layer, double seconds, double mass, double random, double oracle) {
@@ -104,7 +104,7 @@ SelectResult result(int layer, double seconds, double mass, double random, doubl
           .attend_s = {seconds},
           .total_s = {3 * seconds},
           .dense_s = {0.012},
-          .pairs_visited = 25,
+          .cost = {.pairs_visited = 25, .pairs_i16 = 10},
           .pairs_dense = 100,
           .n_heads = 1,
           .heads = {head}};
@@ -122,6 +122,7 @@ TEST(SelectRows, SummaryOfLayers) {
   EXPECT_EQ(row["dense_ms"], 12);
   EXPECT_EQ(row["vs_dense"], 2.667);
   EXPECT_EQ(row["density"], 0.25);
+  EXPECT_EQ(row["share_i16"], 0.4);
   EXPECT_EQ(row["mass"], 0.625);
   EXPECT_EQ(row["mass_worst"], 0.5);
   EXPECT_EQ(row["mass_worst_at"], "0.0");

@@ -160,7 +160,7 @@ void SelectJudge::look(const llama::JudgedCall& judged) {
   for (const Entrant& entrant : entrants) {
     if (entrant.result == nullptr) continue;
     SelectResult& result = *entrant.result;
-    result.pairs_visited += entrant.cost.pairs_visited;
+    result.cost += entrant.cost;
     result.pairs_dense += entrants.front().cost.pairs_visited;
     result.n_heads += static_cast<std::int64_t>(judged.heads.size());
     result.n_dense_by_rule += entrant.counts.n_dense_by_rule;

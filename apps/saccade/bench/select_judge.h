@@ -20,7 +20,8 @@ struct SelectResult {
   int layer = 0;
   Pos q_begin = 0, q_len = 0, kv_len = 0;                    ///< of the first call
   std::vector<double> select_s, attend_s, total_s, dense_s;  ///< one for each repetition of each call
-  std::int64_t pairs_visited = 0, pairs_dense = 0;
+  AttendCost cost;                                           ///< of one run of each call
+  std::int64_t pairs_dense = 0;
   std::int64_t n_heads = 0, n_dense_by_rule = 0, n_dense_by_floor = 0, n_dense_by_cost = 0;  ///< heads of calls
   std::vector<judge::HeadMass> heads;                                                        ///< by head of the layer
 };

@@ -18,13 +18,14 @@ struct Sums {
   double density = 0, mass = 0, random = 0, uniform = 0, oracle = 0, output_error = 0;
   double worst = 2;
   int worst_layer = 0, worst_head = 0;
-  std::int64_t n_chosen = 0, by_rule = 0, by_floor = 0, by_cost = 0, visited = 0, dense = 0;
+  std::int64_t n_chosen = 0, by_rule = 0, by_floor = 0, by_cost = 0, dense = 0;
+  AttendCost cost;
 
   void add(const SelectResult& result) {
     ++n_layers;
     select_ms += ms(result.select_s), attend_ms += ms(result.attend_s);
     total_ms += ms(result.total_s), dense_ms += ms(result.dense_s);
-    visited += result.pairs_visited, dense += result.pairs_dense;
+    cost += result.cost, dense += result.pairs_dense;
     n_chosen += result.n_heads, by_rule += result.n_dense_by_rule;
     by_floor += result.n_dense_by_floor, by_cost += result.n_dense_by_cost;
     for (std::size_t head = 0; head < result.heads.size(); ++head) {
@@ -37,13 +38,19 @@ struct Sums {
     }
   }
 
+  double share(std::int64_t pairs) const {
+    return cost.pairs_visited > 0 ? static_cast<double>(pairs) / static_cast<double>(cost.pairs_visited) : 0.0;
+  }
+
   void put(Json& row) const {
     row["select_ms"] = four_digits(select_ms / n_layers);
     row["attend_ms"] = four_digits(attend_ms / n_layers);
     row["ms"] = four_digits(total_ms / n_layers);
     row["dense_ms"] = four_digits(dense_ms / n_layers);
     row["vs_dense"] = four_digits(dense_ms / total_ms);
-    row["density"] = static_cast<double>(visited) / static_cast<double>(dense);
+    row["density"] = static_cast<double>(cost.pairs_visited) / static_cast<double>(dense);
+    row["share_i16"] = share(cost.pairs_i16);
+    row["share_bf16"] = share(cost.pairs_bf16);
     row["density_of_rows"] = density / n_heads;
     row["mass"] = mass / n_heads;
     row["mass_random"] = random / n_heads;

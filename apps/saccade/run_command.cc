@@ -1,45 +1,25 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 
 #include "apps/saccade/attention.h"
 #include "apps/saccade/context_options.h"
 #include "apps/saccade/engine.h"
-#include "apps/saccade/interrupt.h"
 #include "apps/saccade/options.h"
 #include "apps/saccade/output.h"
 #include "apps/saccade/progress.h"
 #include "apps/saccade/prompt.h"
+#include "apps/saccade/reading.h"
 #include "apps/saccade/record.h"
 #include "apps/saccade/session_file.h"
 #include "apps/saccade/text_file.h"
 #include "saccade/base/error.h"
-#include "saccade/judge/fidelity.h"
 
 namespace saccade::app {
 namespace {
 
-class Timer {
- public:
-  double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
-
- private:
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-};
-
 void say(const std::string& line) { std::fprintf(stderr, "saccade: %s\n", line.c_str()); }
-
-/// Decodes tokens [context.n_past(), end).
-void prefill(Context& context, const Tokens& tokens, std::size_t end, Progress& progress) {
-  while (static_cast<std::size_t>(context.n_past()) < end) {
-    const auto at = static_cast<std::size_t>(context.n_past());
-    const auto n = std::min(end - at, static_cast<std::size_t>(context.n_ubatch()));
-    context.decode(std::span(tokens).subspan(at, n));
-    progress.at(context.n_past());
-  }
-}
 
 /// Puts what session and prompt have in common into the context. The last token is always computed: its logits are the
 /// answer's beginning.
@@ -61,31 +41,6 @@ void reuse(Context& context, const SavedSession& session, const Tokens& tokens, 
         "session {}: only its first {} tokens agree, and this model's sliding window forgot what they need; "
         "the prompt is computed anew",
         path, common));
-}
-
-/// Streams the answer, or keeps it.
-std::string answer(Context& context, const Model& model, const RunOptions& options, RunRecord& record) {
-  std::string text;
-  Timer timer;
-  auto next = static_cast<Token>(judge::top1(context.logits(-1)));
-  record.stop = "length";
-  while (record.n_generated < options.n_tokens) {
-    if (model.ends(next)) {
-      record.stop = "end";
-      break;
-    }
-    const std::string piece = model.piece(next);
-    text += piece;
-    if (!options.json) print(piece);
-    ++record.n_generated;
-    // The token after the last one asked for is not needed.
-    if (record.n_generated == options.n_tokens) break;
-    context.decode({&next, 1});
-    ++record.n_decoded;
-    next = static_cast<Token>(judge::top1(context.logits(0)));
-  }
-  record.decode_s = timer.seconds();
-  return text;
 }
 
 std::int64_t context_size(const RunOptions& options, const ModelFacts& facts, const Prompt& prompt,
@@ -153,7 +108,9 @@ void run_command(const RunOptions& options) {
     record.prefill_s += timer.seconds();
     record.prefilled = llama::record();
   }
-  const std::string said = answer(context, model, options, record);
+  const std::string said = answer(context, model, options.n_tokens, record, [&](const std::string& piece) {
+    if (!options.json) print(piece);
+  });
   record.attended = llama::record();
   record.kv_bytes = context.kv_bytes();
   if (!options.json) {

@@ -114,6 +114,10 @@ std::string Model::piece(Token token) const {
   return written([&](char* out, int size) { return llama_token_to_piece(vocab_, token, out, size, 0, false); });
 }
 
+std::string Model::name(Token token) const {
+  return written([&](char* out, int size) { return llama_token_to_piece(vocab_, token, out, size, 0, true); });
+}
+
 ChatFrame Model::chat_frame() const {
   const char* chat_template = llama_model_chat_template(model_.get(), nullptr);
   if (chat_template == nullptr) fail_user("this model has no chat template: use --raw");

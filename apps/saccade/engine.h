@@ -35,7 +35,8 @@ class Model {
   /// `special`: control tokens written in the text are read as such. No token is added.
   Tokens tokenize(std::string_view text, bool special) const;
   Tokens begin() const;                  ///< the beginning-of-text token, where the model wants one
-  std::string piece(Token token) const;  ///< its bytes; maybe part of a character
+  std::string piece(Token token) const;  ///< its bytes; maybe part of a character; "" of a control token
+  std::string name(Token token) const;   ///< the same, but a control token's own name, e.g. "<|im_end|>"
   ChatFrame chat_frame() const;  ///< Errors: Fault::kUser when there is no template, or none that llama.cpp knows
   llama_model* get() const { return model_.get(); }
 

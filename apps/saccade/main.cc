@@ -14,6 +14,7 @@
 
 #include "apps/saccade/bench/options.h"
 #include "apps/saccade/bench/select_options.h"
+#include "apps/saccade/inspect_options.h"
 #include "apps/saccade/interrupt.h"
 #include "apps/saccade/options.h"
 #include "apps/saccade/output.h"
@@ -70,26 +71,44 @@ void finish(const CLI::App& command, ModelOptions& options) {
   options.given_linear = command.count("--linear") > 0;
 }
 
-CLI::App* add_run(CLI::App& app, RunOptions& options) {
-  auto* run = app.add_subcommand("run", "answer a question about a text");
-  add_model_flags(*run, options);
-  run->add_option("-p,--prompt", options.question, "the question, asked after the text")->type_name("QUESTION");
-  run->add_option("-n,--n-tokens", options.n_tokens, "longest answer")
+/// What `run` and `inspect` share: a question about a text.
+void add_question_flags(CLI::App& command, RunOptions& options) {
+  add_model_flags(command, options);
+  command.add_option("-p,--prompt", options.question, "the question, asked after the text")->type_name("QUESTION");
+  command.add_option("-n,--n-tokens", options.n_tokens, "longest answer")
       ->capture_default_str()
       ->type_name("TOKENS")
       ->check(whole_number);
-  run->add_option("--attn", options.attn, "which attention (saccade list)")->capture_default_str()->type_name("SPEC");
-  run->add_option("--plan", options.plan, "which attention in which layer and head")->type_name("PLAN.json");
+  command.add_option("--attn", options.attn, "which attention (saccade list)")
+      ->capture_default_str()
+      ->type_name("SPEC");
+  command.add_option("--plan", options.plan, "which attention in which layer and head")->type_name("PLAN.json");
+  command.add_flag("--raw", options.raw, "no chat template: continue the text");
+  command.add_flag("--truncate", options.truncate, "take the beginning of a text that is too long");
+  command.callback([&command, &options] {
+    finish(command, options);
+    options.given_attn = command.count("--attn") > 0;
+    options.given_plan = command.count("--plan") > 0;
+  });
+}
+
+CLI::App* add_run(CLI::App& app, RunOptions& options) {
+  auto* run = app.add_subcommand("run", "answer a question about a text");
+  add_question_flags(*run, options);
   run->add_option("--session", options.session, "keep the text's keys and values here for the next question")
       ->type_name("FILE");
-  run->add_flag("--raw", options.raw, "no chat template: continue the text");
-  run->add_flag("--truncate", options.truncate, "take the beginning of a text that is too long");
-  run->callback([run, &options] {
-    finish(*run, options);
-    options.given_attn = run->count("--attn") > 0;
-    options.given_plan = run->count("--plan") > 0;
-  });
   return run;
+}
+
+CLI::App* add_inspect(CLI::App& app, InspectOptions& options) {
+  auto* inspect = app.add_subcommand("inspect", "what the model looked at as it answered a question about a text");
+  add_question_flags(*inspect, options);
+  inspect->add_option("--heads", options.heads, "at most 16 heads to keep in detail; default: spread over all")
+      ->type_name("LAYER.HEAD[,...]");
+  inspect->add_option("--tokens", options.tokens, "at most 64 positions whose whole rows are kept, beside the answer's")
+      ->type_name("N|N-N[,...]");
+  inspect->add_option("-o,--output", options.output, "the report, one HTML file")->type_name("REPORT.html");
+  return inspect;
 }
 
 void add_row_flags(CLI::App& command, RowOptions& options) {
@@ -257,7 +276,7 @@ std::string joined(std::span<const std::string_view> words) {
 
 /// Names the nearest command; CLI11 would only say that one is required.
 void check_command(int argc, char** argv) {
-  constexpr std::string_view kCommands[] = {"run", "compare", "eval", "bench", "list", "show", "plugin"};
+  constexpr std::string_view kCommands[] = {"run", "compare", "eval", "inspect", "bench", "list", "show", "plugin"};
   constexpr std::string_view kBenches[] = {"attend", "decode", "linear", "select", "machine", "see"};
   const auto check = [&](int place, std::span<const std::string_view> known, const std::string& what) {
     const std::string_view given = place < argc ? argv[place] : "";
@@ -274,6 +293,7 @@ std::function<void()> parse(CLI::App& app, int argc, char** argv) {
   static RunOptions run_options;
   static CompareOptions compare_options;
   static EvalOptions eval_options;
+  static InspectOptions inspect_options;
   static ListOptions list_options;
   static BenchOptions bench_options;
   static SelectOptions select_options;
@@ -281,6 +301,7 @@ std::function<void()> parse(CLI::App& app, int argc, char** argv) {
   auto* run = add_run(app, run_options);
   auto* compare = add_compare(app, compare_options);
   auto* eval = add_eval(app, eval_options);
+  auto* inspect = add_inspect(app, inspect_options);
   auto* bench = add_bench(app, bench_options);
   add_bench_select(*bench, select_options);
   bench->require_subcommand(1);
@@ -297,6 +318,7 @@ std::function<void()> parse(CLI::App& app, int argc, char** argv) {
   if (*run) return [] { run_command(run_options); };
   if (*compare) return [] { compare_command(compare_options); };
   if (*eval) return [] { eval_command(eval_options); };
+  if (*inspect) return [] { inspect_command(inspect_options); };
   if (*bench) return [bench] { bench_command(*bench, bench_options, select_options); };
   if (*list) return [] { list_command(list_options); };
   if (*show) return [] { show_command(list_options); };

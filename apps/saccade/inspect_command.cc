@@ -20,7 +20,7 @@
 namespace saccade::app {
 namespace {
 
-constexpr Pos kMostAnswerRows = 64;
+constexpr Pos kMostAnswerRows = 32;  // some 150 KB each at 30,000 tokens of a model of 24 layers
 
 Attention attention_of(const InspectOptions& options) {
   Attention attention = options.given_plan ? attention_from_plan(options.plan) : attention_from_spec(options.attn);

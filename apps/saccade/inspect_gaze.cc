@@ -193,6 +193,7 @@ void Gaze::fold_tops(Layer& layer, const see::TopKeys& tops) {
 
 void Gaze::fold_rows(int index, const see::Rows& rows, Range queries, int n_heads) {
   Layer& layer = layers_[at(index)];
+  const Coding coding = row_coding();
   std::vector<float> mean(at(shape_.n_most));
   for (std::size_t i = 0; i < shape_.rows.size(); ++i) {
     const Pos position = shape_.rows[i];
@@ -204,10 +205,10 @@ void Gaze::fold_rows(int index, const see::Rows& rows, Range queries, int n_head
       const int chosen = chosen_index(index, head);
       if (chosen < 0) continue;
       std::uint8_t* codes = chosen_[at(chosen)].rows.data() + i * at(shape_.n_most);
-      for (std::size_t key = 0; key < row.size(); ++key) codes[key] = kRowCoding.code(static_cast<double>(row[key]));
+      for (std::size_t key = 0; key < row.size(); ++key) codes[key] = coding.code(static_cast<double>(row[key]));
     }
     for (std::size_t key = 0; key < mean.size(); ++key) {
-      layer.rows[i * mean.size() + key] = kRowCoding.code(static_cast<double>(mean[key]));
+      layer.rows[i * mean.size() + key] = coding.code(static_cast<double>(mean[key]));
       all_rows_[i * mean.size() + key] += mean[key] / static_cast<float>(shape_.n_layers);
     }
     if (position + 1 >= shape_.n_prompt) fold_answer(layer, rows, position, n_heads);

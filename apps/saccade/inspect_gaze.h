@@ -54,8 +54,7 @@ struct HeadSums {
 class Gaze {
  public:
   static constexpr Pos kTopKeys = 8, kSmall = 128, kLarge = 1024, kMostBins = 2048, kEarly = 64;
-  static constexpr Coding kRowCoding{Coding::Kind::kLog2, 4, 1.9e-6};  // 2^-19
-  static constexpr Coding kTopCoding{Coding::Kind::kLog2, 6, 1.5e-5};  // 2^-16
+  static constexpr Coding kTopCoding{Coding::Kind::kLog2, 4, 1.5e-5};  // 2^-16
   static constexpr Coding kBinCoding{Coding::Kind::kLog2, 8, 9.5e-7};  // 2^-20
 
   explicit Gaze(GazeShape shape);
@@ -64,6 +63,9 @@ class Gaze {
   void look(int layer, const AttendCall& call, const float* lse, Team& team);
 
   const GazeShape& shape() const { return shape_; }
+  /// Half of an even share counts as nothing: in a row of 30,000 keys that is most of them, and none that a reader
+  /// would see.
+  Coding row_coding() const { return {Coding::Kind::kLog2, 4, 0.5 / static_cast<double>(shape_.n_prompt)}; }
   const HeadSums& head(int layer, int head) const {
     return layers_[static_cast<std::size_t>(layer)].heads[static_cast<std::size_t>(head)];
   }

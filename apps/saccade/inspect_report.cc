@@ -13,11 +13,14 @@ using Json = nlohmann::ordered_json;
 
 constexpr double kSinkEpsilon = 0.3;  // Gu et al. 2025
 constexpr std::size_t kMostSinks = 10;
-constexpr Coding kMapCoding{Coding::Kind::kLog2, 6, 1.5e-5};       // 2^-16
-constexpr Coding kLargeCoding{Coding::Kind::kLog2, 4, 3.8e-6};     // 2^-18
 constexpr Coding kReceivedCoding{Coding::Kind::kLog2, 6, 6.0e-8};  // 2^-24
 constexpr Coding kShareCoding{Coding::Kind::kLinear, 255, 0};
 constexpr Coding kDistanceCoding{Coding::Kind::kLog2OfMore, 12, 0};
+
+/// A sixteenth of what an even spread would give a block counts as nothing; the page's colours begin at twice that.
+Coding map_coding(Pos size, double steps) {
+  return {Coding::Kind::kLog2, steps, 1.0 / (16 * static_cast<double>(size))};
+}
 
 std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
 
@@ -106,14 +109,14 @@ Json maps(const Gaze& gaze) {
                                const auto one = gaze.small_map(layer, head);
                                all.insert(all.end(), one.begin(), one.end());
                              }
-                             return packed(all, {gaze.shape().n_heads, size * (size + 1) / 2}, kMapCoding);
+                             return packed(all, {gaze.shape().n_heads, size * (size + 1) / 2}, map_coding(size, 6));
                            })}};
 }
 
 Json large(const Gaze& gaze) {
   const Pos size = gaze.large_size();
   return {{"size", size}, {"heads", each(static_cast<int>(gaze.shape().chosen.size()), [&](int i) {
-                             return packed(gaze.large_map(at(i)), {size * (size + 1) / 2}, kLargeCoding);
+                             return packed(gaze.large_map(at(i)), {size * (size + 1) / 2}, map_coding(size, 4));
                            })}};
 }
 
@@ -146,11 +149,11 @@ Json top_keys(const Gaze& gaze, Pos n_tokens) {
 Json looked(const Gaze& gaze, Pos n_rows, Pos n_tokens) {
   const Pos n_most = gaze.shape().n_most;
   const auto first = [&](std::span<const std::uint8_t> codes) {
-    return packed(cut(codes.first(at(n_rows * n_most)), n_most, n_tokens), {n_rows, n_tokens}, Gaze::kRowCoding);
+    return packed(cut(codes.first(at(n_rows * n_most)), n_most, n_tokens), {n_rows, n_tokens}, gaze.row_coding());
   };
   const std::vector<float> all = gaze.all_rows();
   return {{"all", packed(cut(std::span(all).first(at(n_rows * n_most)), n_most, n_tokens), {n_rows, n_tokens},
-                         Gaze::kRowCoding)},
+                         gaze.row_coding())},
           {"layers", each(gaze.shape().n_layers, [&](int layer) { return first(gaze.layer_rows(layer)); })},
           {"heads",
            each(static_cast<int>(gaze.shape().chosen.size()), [&](int i) { return first(gaze.chosen_rows(at(i))); })}};

@@ -181,8 +181,8 @@ TEST_F(Seen, maps_and_rows_are_those_of_the_dense_map) {
   for (std::size_t i = 0; i < 3; ++i) {
     for (Pos k = 0; k <= rows[i]; ++k) {
       const std::size_t place = i * 40 + static_cast<std::size_t>(k);
-      expect_code(gaze_.layer_rows(0)[place], mean_weight(rows[i], k), Gaze::kRowCoding);
-      expect_code(gaze_.chosen_rows(0)[place], weight(3, rows[i], k), Gaze::kRowCoding);
+      expect_code(gaze_.layer_rows(0)[place], mean_weight(rows[i], k), gaze_.row_coding());
+      expect_code(gaze_.chosen_rows(0)[place], weight(3, rows[i], k), gaze_.row_coding());
     }
   }
 }

@@ -11,6 +11,7 @@
 #include "apps/saccade/output.h"
 #include "apps/saccade/record.h"
 #include "apps/saccade/reference_logits.h"
+#include "apps/saccade/report_page.h"
 #include "apps/saccade/resume_file.h"
 #include "apps/saccade/rows.h"
 #include "apps/saccade/text_file.h"
@@ -105,6 +106,13 @@ std::string report(const std::vector<CompareRow>& rows, bool lines) {
   return json_of(array, lines);
 }
 
+std::string page_of(const std::vector<CompareRow>& rows, const std::vector<Attention>& attentions,
+                    const CompareOptions& options) {
+  std::vector<bool> skips;
+  for (const auto& attention : attentions) skips.push_back(attention.skips());
+  return html_of(rows, skips, options);
+}
+
 }  // namespace
 
 void compare_command(const CompareOptions& options) {
@@ -135,7 +143,8 @@ void compare_command(const CompareOptions& options) {
     rows.push_back(*row);
   }
   if (output) {
-    output->write(report(rows, options.output.ends_with(".jsonl")));
+    output->write(options.output.ends_with(".html") ? page_of(rows, attentions, options)
+                                                    : report(rows, options.output.ends_with(".jsonl")));
     output->commit();
   }
   if (options.json) return print(report(rows, false));

@@ -6,6 +6,7 @@
 #include "apps/saccade/eval_task.h"
 #include "apps/saccade/options.h"
 #include "apps/saccade/output.h"
+#include "apps/saccade/report_page.h"
 #include "apps/saccade/rows.h"
 #include "apps/saccade/text_file.h"
 
@@ -15,17 +16,17 @@ namespace {
 /// What is printed or written of a task's rows.
 struct Result {
   std::vector<nlohmann::ordered_json> rows;
-  std::string table;
+  std::string table, page;
 };
 
-Result result_of(const std::vector<NeedleRow>& rows) {
-  Result result{.rows = {}, .table = table_of(rows)};
+Result result_of(const std::vector<NeedleRow>& rows, const EvalOptions& options) {
+  Result result{.rows = {}, .table = table_of(rows), .page = html_of(rows, options)};
   for (const auto& row : rows) result.rows.push_back(to_json(row));
   return result;
 }
 
-Result result_of(const std::vector<PplRow>& rows) {
-  Result result{.rows = {}, .table = table_of(rows)};
+Result result_of(const std::vector<PplRow>& rows, const EvalOptions& options) {
+  Result result{.rows = {}, .table = table_of(rows), .page = html_of(rows, options)};
   for (const auto& row : rows) {
     result.rows.push_back(to_json(row));
     result.rows.back()["ppl_ratio"] = row.ppl / rows.front().ppl;
@@ -46,9 +47,11 @@ void eval_command(const EvalOptions& options) {
   check(options, attentions, facts);
   const Model model(options.model, std::move(facts), options.verbose);
   const EvalInput input{model, options, text, attentions, resume};
-  const Result result = options.task == "ppl" ? result_of(eval_ppl(input)) : result_of(eval_multineedle(input));
+  const Result result =
+      options.task == "ppl" ? result_of(eval_ppl(input), options) : result_of(eval_multineedle(input), options);
   if (output) {
-    output->write(json_of(result.rows, options.output.ends_with(".jsonl")));
+    output->write(options.output.ends_with(".html") ? result.page
+                                                    : json_of(result.rows, options.output.ends_with(".jsonl")));
     output->commit();
   }
   print(options.json ? json_of(result.rows, false) : result.table);

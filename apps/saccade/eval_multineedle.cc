@@ -18,7 +18,7 @@ namespace saccade::app {
 namespace {
 
 constexpr std::size_t kNeedles = 20;
-constexpr std::int64_t kAnswer = 24;       ///< tokens; five digits are five
+constexpr std::int64_t kAnswer = 24;       ///< tokens
 constexpr std::int64_t kLeastText = 1000;  ///< tokens: in less, every needle is beside every other
 
 /// What all rows share: the text is read once, every question is asked after it.

@@ -120,7 +120,8 @@ void add_row_flags(CLI::App& command, RowOptions& options) {
       ->allow_extra_args(false);
   command.add_option("--resume", options.resume, "keep finished rows here and go on from them")
       ->type_name("FILE.jsonl");
-  command.add_option("-o,--output", options.output, "also write the rows here (.json or .jsonl)")->type_name("OUT");
+  command.add_option("-o,--output", options.output, "also write a page (.html) or the rows (.json, .jsonl)")
+      ->type_name("OUT");
 }
 
 CLI::App* add_compare(CLI::App& app, CompareOptions& options) {

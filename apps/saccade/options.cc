@@ -40,7 +40,7 @@ void check(const RunOptions& options) {
 
 void check(const CompareOptions& options) {
   check(static_cast<const ModelOptions&>(options));
-  check_ending(options.output, ".json or .jsonl", {".json", ".jsonl"});
+  check_ending(options.output, ".html, .json or .jsonl", {".html", ".json", ".jsonl"});
 }
 
 void check(const EvalOptions& options) {
@@ -50,7 +50,7 @@ void check(const EvalOptions& options) {
     fail_user(fmt::format("--task: unknown task {}; {}", quote(options.task), suggest(options.task, kTasks)));
   if (options.raw && options.task != "multineedle")
     fail_user("--raw is for --task multineedle; ppl has no chat template");
-  check_ending(options.output, ".json or .jsonl", {".json", ".jsonl"});
+  check_ending(options.output, ".html, .json or .jsonl", {".html", ".json", ".jsonl"});
 }
 
 }  // namespace saccade::app

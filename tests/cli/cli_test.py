@@ -10,11 +10,23 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import xml.etree.ElementTree
 
 import tiny_model
 
 SACCADE = os.environ["SACCADE"]
 TEXT = "It is a truth universally acknowledged, that a single man must be in want of a wife. "
+
+
+def page_data(test, path):
+    """The rows that a page holds; the page must be well-formed and ask nothing of the network."""
+    html = "{http://www.w3.org/1999/xhtml}"
+    root = xml.etree.ElementTree.parse(path).getroot()
+    for element in root.iter():
+        test.assertFalse({"src", "href"} & set(element.attrib), element.tag)
+    (data,) = (script for script in root.iter(f"{html}script") if script.get("id") == "data")
+    test.assertEqual(data.get("type"), "application/json")
+    return json.loads(data.text)
 
 
 class Cli(unittest.TestCase):
@@ -270,7 +282,7 @@ class Outputs(Cli):
             self.assertIn("no such directory", self.refused(2, *args))
         self.assertIn("no such directory", self.run_refused(2, "--session", "nowhere/s"))
         self.assertIn("directory", self.run_refused(2, "--session", self.dir))
-        self.assertIn(".json", self.refused(2, *self.compare("-o", "out.html")))
+        self.assertIn(".json", self.refused(2, *self.compare("-o", "out.txt")))
 
     def test_a_read_only_directory(self):
         if os.geteuid() == 0:
@@ -516,6 +528,16 @@ class Compare(Cli):
         with open(lines, encoding="utf-8") as file:
             self.assertEqual([json.loads(line)["attn"] for line in file], ["dense", "none"])
 
+    def test_the_page(self):
+        out = os.path.join(self.dir, "a<b>&\".html")
+        self.compare("-o", out, context=256)
+        rows = page_data(self, out)
+        self.assertEqual([row["attn"] for row in rows], self.SPECS)
+        with open(out, encoding="utf-8") as file:
+            page = file.read()
+        for words in ("Speed-up against divergence", "Recovered mass against density", "All rows", "tiny.gguf", "no attention at all"):
+            self.assertIn(words, page)
+
     def test_a_plan_row(self):
         path = self.file("row.json", json.dumps({"default": {"attn": "window(32)"}}).encode())
         rows = json.loads(self.compare("--json", "--plan", path, specs=["dense"]).stdout)
@@ -608,6 +630,10 @@ class Eval(Cli):
         self.assertRegex(table, r"\ndense +\d+/20 .* [#.]{20}\n")
         with open(out, encoding="utf-8") as file:
             self.assertEqual([row["attn"] for row in json.load(file)], ["dense"])
+        page = os.path.join(self.dir, "needles.html")
+        for task in ("multineedle", "ppl"):
+            self.eval(task, "-o", page, specs=["dense", "none"])
+            self.assertEqual([row["attn"] for row in page_data(self, page)], ["dense", "none"])
         self.assertRegex(self.eval("ppl", specs=["dense"]).stdout.decode(), r"\ndense +[\d.]+ +1\.00000 ")
 
     def test_resume_keeps_rows_of_each_task_apart(self):

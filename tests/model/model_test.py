@@ -165,5 +165,20 @@ class Needle(Real):
         self.assertLess(window["density"], 0.1)
 
 
+class TwentyNeedles(Real):
+    """The task of `saccade eval`: it measures something only where dense attention does well."""
+
+    def test_dense_finds_most_and_a_window_few(self):
+        done = saccade("eval", "--task", "multineedle", "-m", found("model", "qwen2.5-coder-0.5b"), "-f", found("text", "novel"), "-c", 2000,
+                       "--json", "--attn", "dense", "--attn", "window(512)+sink(4)")
+        self.assertEqual(done.returncode, 0, done.stderr.decode())
+        dense, window = json.loads(done.stdout)
+        print([(row["attn"], row["score"], row["prefill_s"]) for row in (dense, window)], file=sys.stderr)
+        self.assertGreaterEqual(dense["score"], 16)
+        self.assertLessEqual(window["score"], 10)
+        self.assertTrue(window["answers"][-1]["right"], "the last needle is in the window")
+        self.assertFalse(any(one["right"] for one in window["answers"][:8]), "the first ones are far from it")
+
+
 if __name__ == "__main__":
     unittest.main()

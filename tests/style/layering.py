@@ -1,6 +1,6 @@
 """Fails when a source includes what its folder may not see: layering.py ROOT.
 
-base < kernel < {combine, linear} < {where, weigh, see} < attend < plan < judge < {plugins, apps}; oracle sees only
+base < kernel < {combine, linear} < {where, weigh, see} < attend < plan < {judge, report} < {plugins, apps}; oracle sees only
 base, and only apps see it: they judge what they measure. Folders on one level do not see one another. Tests (*_test.cc,
 tests/) may include anything; nothing else may include tests/.
 """
@@ -16,7 +16,7 @@ LEVELS = [
     ["where", "weigh", "see"],
     ["attend"],
     ["plan"],
-    ["judge"],
+    ["judge", "report"],
     ["plugins"],
     ["apps"],
 ]

@@ -6,10 +6,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
-#include <fstream>
 
 #include "apps/saccade/bench/peers.h"
 #include "apps/saccade/engine.h"
+#include "apps/saccade/machine.h"
 #include "plugins/llama/team.h"
 #include "saccade/attend/attend.h"
 #include "saccade/base/error.h"
@@ -22,15 +22,6 @@
 
 namespace saccade::app {
 namespace {
-
-std::string cpu_name() {
-  std::ifstream info("/proc/cpuinfo");
-  for (std::string line; std::getline(info, line);) {
-    const auto colon = line.find(": ");
-    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
-  }
-  return "unknown";
-}
 
 void check_targets(const std::vector<std::string>& asked, const std::vector<std::string>& known) {
   const std::vector<std::string_view> names(known.begin(), known.end());
@@ -102,8 +93,7 @@ Json Session::report(const std::string& bench, const Json& rows) const {
 
 std::string Session::title(const std::string& bench) const {
   return fmt::format("saccade bench {}: {}, {} cores, commit {}\nggml {}; threads: {}; median (min-max) of {}\n\n",
-                     bench, cpu_name(), default_threads(), *kCommit == '\0' ? "unknown" : kCommit, ggml_version(),
-                     team_kind(), repetitions_);
+                     bench, cpu_name(), default_threads(), built_from(), ggml_version(), team_kind(), repetitions_);
 }
 
 double four_digits(double value) {

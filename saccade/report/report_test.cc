@@ -156,6 +156,15 @@ TEST(PlaceLabels, TwentyOfThemDoNotCoverEachOther) {
   }
 }
 
+TEST(PlaceLabels, NearAndNotBehindAnotherMark) {
+  const std::vector<Labelled> marks{{.x = 500, .y = 200, .width = 90}, {.x = 470, .y = 200, .width = 90}};
+  const auto label = place_labels(marks, {0, 0, 580, 500})[0];
+  EXPECT_GE(label.x + label.width, 470 + 8) << "no room at its right, but at its left it would be the other mark's";
+  EXPECT_FALSE(label.y < 200 && label.y + label.height > 200) << "so it stands above or below";
+  EXPECT_EQ(place_labels({{.x = 300, .y = 200, .width = 90}}, {0, 0, 1000, 500})[0].x, 310)
+      << "at the right where it is free";
+}
+
 TEST(DepthGrid, CountsRowsAndColumns) {
   const auto grid =
       depth_grid({"5", "95"}, "depth", {{"a", {{true, ""}, {false, ""}}}, {"b", {{true, ""}, {true, ""}}}});

@@ -152,7 +152,7 @@ std::string trade_chart(const TradeChart& chart) {
                       .y = places.y.at(point.gain),
                       .width = 7.1 * static_cast<double>(length_of(shortened(point.name, kMostName)))});
   }
-  const auto labels = place_labels(wanted, {kLeft, kTop, kRight - kLeft, kBottom - kTop}, taken);
+  const auto labels = place_labels(wanted, {kLeft, kTop, kWidth - kLeft, kBottom - kTop}, taken);
   for (std::size_t i = 0; i < drawn.size(); ++i) marks += thread(wanted[i], labels[i]);
   for (std::size_t i = 0; i < drawn.size(); ++i) {
     const auto& point = chart.points[drawn[i]];

@@ -1,6 +1,6 @@
 // Along the text, most looked at, top keys, sinks, and what ran.
 
-/** The windows of the text, what frames it left out, with most of `values`, apart from each other. */
+/** The windows of the text, what frames it left out, that have most of `values`, apart from each other. */
 function mostLooked(values, count = 8) {
   const { begin: from, end: to } = report.text, sums = new Float64Array(Math.max(0, to - kWindow + 1));
   let sum = 0;
@@ -28,16 +28,16 @@ function drawSpans() {
     $('spans-note').textContent = 'colour the text by Answer or Token to fill this list';
     return box.replaceChildren();
   }
-  const found = mostLooked(shown.values), { begin, end } = report.text, share = (from, to) => percent(shown.values.subarray(from, to).reduce((sum, x) => sum + x, 0));
-  $('spans-note').textContent = `${kWindow} tokens of the text each, ${scopeName()}. All the text gets ${share(begin, end)}, the first token ${percent(shown.values[0])}, question and answer ${share(end, nTokens)}`;
+  const found = mostLooked(shown.excess), { begin, end } = report.text, share = (from, to) => percent(shown.values.subarray(from, to).reduce((sum, x) => sum + x, 0));
+  $('spans-note').textContent = `${kWindow} tokens of the text each, ${scopeName()}, beyond what later tokens give them on average. All the text gets ${share(begin, end)}, the first token ${percent(shown.values[0])}, question and answer ${share(end, nTokens)}`;
   box.replaceChildren(...found.map(({ begin, mass }) => {
     let best = begin;
-    for (let i = begin; i < begin + kWindow; ++i) if (shown.values[i] > shown.values[best]) best = i;
+    for (let i = begin; i < begin + kWindow; ++i) if (shown.excess[i] > shown.excess[best]) best = i;
     let before = '', after = '';
     for (let i = begin; i < best; ++i) before += visible(i);
     for (let i = best + 1; i < Math.min(nTokens, begin + kWindow + 6); ++i) after += visible(i);
     const choose = () => { jump(best); set({ span: [begin, begin + kWindow] }); };
-    return item(best, percent(mass), mass / found[0].mass, [before.slice(-24), make('mark', {}, visible(best)), after], choose);
+    return item(best, percent(mass), mass / found[0].mass, [before.slice(-44), make('mark', {}, visible(best)), after], choose);
   }));
 }
 

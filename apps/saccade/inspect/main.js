@@ -75,7 +75,7 @@ function start() {
 /** Begins with what the answer looked at most, and the head in fine detail that looked there most. */
 async function open() {
   await drawText();
-  const [top] = mostLooked(shown.values, 1);
+  const [top] = mostLooked(shown.excess, 1);
   let head = report.chosen[0];
   if (top) {
     set({ span: [top.begin, top.begin + kWindow] });

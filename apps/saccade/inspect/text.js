@@ -79,6 +79,13 @@ async function looks() {
 
 const visibleText = (text) => text.replace(/\n/g, '⏎');
 
+/** What a token gets beyond what later tokens give it on average: the first lines of a text, which everybody looks at, are no finding. */
+async function excessOf(values) {
+  const { scope, layer, head } = state, chosen = isChosen(layer, head), { all, layers, heads } = report.received;
+  const usual = await numbers(scope === 'all' ? all : scope === 'head' && chosen >= 0 ? heads[chosen] : layers[layer]);
+  return values.map((value, i) => Math.max(0, value - usual[i]));
+}
+
 /** The largest value within the text: what frames it, question and answer are often far above. */
 function peak(values) {
   let most = 4 / nTokens;
@@ -174,6 +181,7 @@ async function drawText() {
   const { colour, scope, layer, head, row, token } = state;
   const found = await looks();
   if (colour !== state.colour || scope !== state.scope || layer !== state.layer || head !== state.head || row !== state.row || token !== state.token) return;
+  if (colour === 'answer' || colour === 'token') found.excess = await excessOf(found.values);
   shown = found;
   const [before, it, after] = found.who;
   $('says').replaceChildren(`${before} `, make('b', {}, it ? `“${it.trim() || it}”` : ''), ` ${after ?? ''} · ${scopeName()}`);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "saccade/base/error.h"
 #include "saccade/kernel/score.h"
@@ -57,6 +58,11 @@ void bound_scores(const float* q, const Rows& bounds, Range blocks, float* out) 
 Rows strided(const View& view, Pos head, Pos stride, Range rows, bool reversed, Pos view_begin) {
   SACCADE_ASSERT(stride > 0, "a stride of at least one row");
   const Pos n = (rows.size() + stride - 1) / stride, dim = view.dim;
+  if (!reversed && rows.begin >= view_begin && rows.end <= view_begin + view.len) {  // they follow one another already
+    Rows out = load(view, head, {rows.begin - view_begin, rows.end - view_begin});
+    out.values.resize(static_cast<std::size_t>(n * stride * dim));
+    return {n, stride * dim, std::move(out.values)};
+  }
   Rows out{n, stride * dim, std::vector<float>(static_cast<std::size_t>(n * stride * dim))};
   const Range there{std::max(rows.begin, view_begin), std::min(rows.end, view_begin + view.len)};
   if (there.empty()) return out;

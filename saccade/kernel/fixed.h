@@ -26,9 +26,11 @@ namespace saccade::kernel {
 inline constexpr int kWeightSteps = 4096;
 inline constexpr int kValueSteps = 4095;  ///< 128 keys x 4096 x 4095 < 2^31
 /// Largest |q_int| and |k_int| before rounding, which adds at most sqrt(head_dim) / 2 to either: by Cauchy and Schwarz
-/// no sum of products, not even a part of one, leaves (46000 + 12)^2 < 2^31 for head_dim up to 576.
+/// no sum of products, not even a part of one, leaves (46000 + 12)^2 < 2^31 for head_dim up to 576, nor (46000 + 256)^2
+/// < 2^31 for the long rows of selectors (neighbouring keys one after the other).
 inline constexpr float kRowNorm = 46000.0F;
-static_assert((kRowNorm + 12.5) * (kRowNorm + 12.5) < 2147483648.0 && kMaxHeadDim <= 25 * 25);
+inline constexpr int kWidestFixedRow = 512 * 512;
+static_assert((kRowNorm + 256.5) * (kRowNorm + 256.5) < 2147483648.0 && kMaxHeadDim <= kWidestFixedRow);
 
 /// Can this CPU, on the target in force (targets.h), run the kernels below?
 bool has_fixed() noexcept;
@@ -61,17 +63,20 @@ void visit_fixed(const FixedTile& tile, const FixedBlock& block, float scale, co
                  float* scratch) noexcept;
 
 /// out[i, j] = a_i . b_j, rows b in the lanes of a tile, two dimensions in one word as in FixedTile::q; all rows as
-/// fix_row leaves them, so that a product is off by about 1e-5 |a_i| |b_j|, and NaN where a scale is.
+/// fix_row leaves them, so that a product is off by about 1e-5 |a_i| |b_j|, by sqrt(dim) / 32,000 of that at most (all
+/// roundings alike: by Cauchy and Schwarz), and NaN where a scale is.
 ///
 /// Shapes    a [n_rows, dim], a_scale [n_rows]; tile [dim / 2, kTileRows], tile_scale [kTileRows]; out: kTileRows
 /// floats
 ///           a row, rows `out_stride` floats apart
 /// Requires  has_fixed(); 64-byte aligned tile, tile_scale and out, out_stride a multiple of 16; dim even, <=
-/// kMaxHeadDim
+/// kWidestFixedRow
 void dot_tile_fixed(const std::int16_t* a, const float* a_scale, int n_rows, const std::int32_t* tile,
                     const float* tile_scale, int dim, float* out, std::ptrdiff_t out_stride) noexcept;
 
-/// One row to 16 bits; returns what an integer stands for. Not finite (NaN) when the row is not.
+/// One row to 16 bits; returns what an integer stands for. Not finite (NaN) when the row, or its norm in f32, is not; a
+/// row whose norm is below 1e-18, where squares vanish in f32, may become 0.
+/// Requires  dim a multiple of 8, <= kWidestFixedRow
 float fix_row(const float* row, int dim, std::int16_t* out) noexcept;
 
 /// A block of f32 panels (as load_panels leaves them, all finite) to packed pairs and their scales.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <numeric>
 #include <span>
 #include <string>
 #include <utility>
@@ -16,6 +17,7 @@
 #include "saccade/where/parts/lists.h"
 #include "saccade/where/parts/parallel.h"
 #include "saccade/where/parts/pool.h"
+#include "saccade/where/parts/row_tiles.h"
 #include "saccade/where/parts/scores.h"
 #include "saccade/where/parts/top.h"
 
@@ -23,23 +25,18 @@ namespace saccade::where {
 namespace {
 
 constexpr Pos kBlock = Xattention::kBlock;
-constexpr Pos kTile = kernel::kTileRows;
 constexpr Pos kLeastRows = 64;  ///< strides of queries at a time: a tile of keys that is fetched is used that often
 using List = std::vector<std::int32_t>;
 
 /// Scores of strides of queries with strides of keys, and what they are worth in blocks.
 class Estimate {
  public:
-  /// Lays the keys out as tiles of kTile strides, 192 KiB each at head_dim 64 and stride 16.
-  Estimate(const Xattention& rule, const SelectCall& call, int kv_head) : rule_(rule), call_(call) {
-    tiles_.reserve(static_cast<std::size_t>(n_tiles() * tile_size()) * sizeof(float));
-    parallel_for_or_throw(*call.team, n_tiles(), [&](Pos i) {
-      const Range strides{i * kTile, std::min((i + 1) * kTile, n_strides())};
-      const Range keys{strides.begin * rule.stride, std::min(strides.end * rule.stride, call.q_end())};
-      const Rows rows = strided(call.k, kv_head, rule.stride, keys, false);
-      kernel::pack_tile(rows.values.data(), static_cast<int>(rows.n), static_cast<int>(rows.dim), tile(i));
-    });
-  }
+  /// Lays the keys out as tiles of strides.
+  Estimate(const Xattention& rule, const SelectCall& call, int kv_head)
+      : rule_(rule), call_(call), tiles_(n_strides(), rule.stride * call.k.dim, *call.team, [&](Range strides) {
+          const Range keys{strides.begin * rule.stride, std::min(strides.end * rule.stride, call.q_end())};
+          return strided(call.k, kv_head, rule.stride, keys, false);
+        }) {}
 
   Pos blocks_together() const { return std::max<Pos>(1, kLeastRows * rule_.stride / kBlock); }
 
@@ -47,23 +44,15 @@ class Estimate {
   void choose(int head, Range q_blocks, List* out) const {
     const Range positions{q_blocks.begin * kBlock, q_blocks.end * kBlock};
     Rows q = strided(call_.q, head, rule_.stride, positions, true, call_.q_begin);
-    for (float& x : q.values) x *= call_.scale / static_cast<float>(rule_.stride);
-    const Pos n_keys = std::min((positions.end + rule_.stride - 1) / rule_.stride, n_strides());
-    const Pos n = (n_keys + kTile - 1) / kTile, row_size = n * kTile;
+    const Pos n_rows = q.n, n_keys = std::min((positions.end + rule_.stride - 1) / rule_.stride, n_strides());
+    const Pos width = RowTiles::width(n_keys);
     Buffer room;
-    room.reserve(static_cast<std::size_t>(q.n * row_size) * sizeof(float));
+    room.reserve(static_cast<std::size_t>(n_rows * width) * sizeof(float));
     auto* scores = reinterpret_cast<float*>(room.data());
-    for (Pos i = 0; i < n; ++i) {
-      kernel::dot_tile(q.values.data(), static_cast<int>(q.n), tile(i), static_cast<int>(q.dim), scores + i * kTile,
-                       row_size);
-    }
+    tiles_.multiply(std::move(q), call_.scale / static_cast<float>(rule_.stride), n_keys, scores);
     for (Pos u = q_blocks.begin; u < q_blocks.end; ++u) {
-      std::vector<float> weights(static_cast<std::size_t>(u + 1), 0.0F);
-      for (Pos i = 0; i < per_block(); ++i) {
-        const Pos row = (u - q_blocks.begin) * per_block() + i;
-        add_row(u * per_block() + i, scores + row * row_size, n_keys, weights);
-      }
       const std::int32_t forced[] = {0, static_cast<std::int32_t>(u)};
+      const std::vector<float> weights = weights_of(u, scores + (u - q_blocks.begin) * per_block() * width, width);
       out[u - q_blocks.begin] = top_p(weights, rule_.tau, Crossing::kInclude, forced);
     }
   }
@@ -71,26 +60,38 @@ class Estimate {
  private:
   Pos per_block() const { return kBlock / rule_.stride; }
   Pos n_strides() const { return (call_.q_end() + rule_.stride - 1) / rule_.stride; }
-  Pos n_tiles() const { return (n_strides() + kTile - 1) / kTile; }
-  Pos tile_size() const { return kTile * rule_.stride * call_.k.dim; }
-  float* tile(Pos i) const { return reinterpret_cast<float*>(tiles_.data()) + i * tile_size(); }
 
-  /// Adds the softmax weights of stride `a` of the queries to the blocks of keys.
-  void add_row(Pos a, float* scores, Pos n_keys, std::span<float> weights) const {
-    const Pos stride = rule_.stride;
-    if ((a + 1) * stride <= call_.q_begin || a * stride >= call_.q_end()) return;
-    const std::span row(scores, static_cast<std::size_t>(std::min(a + 1, n_keys)));
-    softmax(row);
-    if (std::isnan(row[0])) return;  // NaN anywhere makes the row NaN; it has no say
-    for (std::size_t t = 0, b = 0; b < row.size(); ++t) {
-      const std::size_t end = std::min(row.size(), b + static_cast<std::size_t>(per_block()));
-      for (; b < end; ++b) weights[t] += row[b];
+  /// The softmax weights of a block of queries in each block of keys up to its own, summed over its strides. Overwrites
+  /// their scores, rows `width` apart.
+  std::vector<float> weights_of(Pos u, float* scores, Pos width) const {
+    const Pos n_seen = std::min((u + 1) * per_block(), n_strides());  // by the last stride
+    for (Pos i = 0; i < per_block(); ++i) {
+      weigh_row(u * per_block() + i, {scores + i * width, static_cast<std::size_t>(n_seen)});
     }
+    std::vector<float> sums(static_cast<std::size_t>(n_seen), 0.0F);
+    kernel::add_columns(scores, static_cast<int>(per_block()), width, static_cast<int>(n_seen), sums.data());
+    std::vector<float> weights;
+    for (auto begin = sums.begin(); begin != sums.end();) {
+      const auto end = begin + std::min<Pos>(per_block(), sums.end() - begin);
+      weights.push_back(std::accumulate(begin, end, 0.0F));
+      begin = end;
+    }
+    return weights;
+  }
+
+  /// Scores of stride `a` of the queries to softmax weights; zeros where it has no say: it is in no batch, or NaN
+  /// anywhere made it NaN everywhere.
+  void weigh_row(Pos a, std::span<float> scores) const {
+    const bool there = (a + 1) * rule_.stride > call_.q_begin && a * rule_.stride < call_.q_end();
+    const std::span seen = scores.first(there ? std::min(static_cast<std::size_t>(a + 1), scores.size()) : 0);
+    softmax(seen);
+    const bool has_say = there && !std::isnan(seen[0]);
+    std::fill(scores.begin() + (has_say ? static_cast<std::ptrdiff_t>(seen.size()) : 0), scores.end(), 0.0F);
   }
 
   const Xattention& rule_;
   const SelectCall& call_;
-  Buffer tiles_;
+  RowTiles tiles_;
 };
 
 }  // namespace
@@ -99,7 +100,7 @@ void Xattention::choose(const SelectCall& call, Selection& out) const {
   if (call.decodes()) return run_dense_by_rule(call, out);
   const Pos first = call.q_begin / kBlock, end = (call.q_end() + kBlock - 1) / kBlock, n_blocks = end - first;
   out.of_head.resize(call.heads.size());
-  for (const auto& [kv_head, places] : places_by_kv_head(call)) {  // one at a time: its keys in f32 are large
+  for (const auto& [kv_head, places] : places_by_kv_head(call)) {  // one at a time: its keys are large
     const Estimate estimate(*this, call, kv_head);
     const Pos together = estimate.blocks_together(), n_parts = (n_blocks + together - 1) / together;
     std::vector<List> lists(places.size() * static_cast<std::size_t>(n_blocks));

@@ -21,8 +21,12 @@ struct Xattention {
   static constexpr Pos kBlock = 128;
   static constexpr SelectTraits kTraits{.prefill = true, .decode = false, .depends_on_batch = true};
 
-  /// Cost  2 q_len kv_len head_dim / stride FLOP a head; scratch: one KV head's keys in f32, and for each worker
-  ///       max(64, 128 / stride) x kv_len / stride floats
+  /// Accuracy  strides of queries and keys are rounded to 16 bits where the CPU multiplies those (parts/row_tiles.h):
+  ///           a score is off by about 1e-5 |q| |k| scale, of norms averaged over the stride, and so is a block's share
+  ///           of the weight, relative to itself. Keys that are not finite: f32
+  /// Cost      2 q_len kv_len head_dim / stride FLOP a head; scratch: one KV head's keys in 16 bits or f32, and for
+  /// each
+  ///           worker max(64, 128 / stride) x kv_len / stride floats
   void choose(const SelectCall& call, Selection& out) const;
   void fields(auto& f) {
     f("tau", tau, "share of the estimated weight that a block of queries keeps");

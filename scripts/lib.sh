@@ -89,6 +89,13 @@ pip_fetch() {
     die "cannot download ${1##--*} from PyPI: no network, no space, or gone (log: $SACCADE_CACHE/log/pip.log)"
 }
 
+# use_ccache: what CMake configures from now on compiles through ccache, whose cache any clone shares.
+use_ccache() {
+  command -v ccache >/dev/null || return 0
+  export CMAKE_C_COMPILER_LAUNCHER=ccache CMAKE_CXX_COMPILER_LAUNCHER=ccache
+  export CCACHE_DIR=$SACCADE_CACHE/ccache CCACHE_BASEDIR=$SACCADE_ROOT CCACHE_NOHASHDIR=1 CCACHE_MAXSIZE=2G
+}
+
 # has_sha256 FILE SUM
 has_sha256() { [ "$(sha256sum "$1" | cut -d' ' -f1)" = "$2" ]; }
 

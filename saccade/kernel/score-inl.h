@@ -195,20 +195,6 @@ inline void AddColumns(const float* HWY_RESTRICT rows, int n_rows, std::ptrdiff_
   }
 }
 
-inline void BoundRows(const float* HWY_RESTRICT q, const float* HWY_RESTRICT bounds, int n_blocks, int dim,
-                      float* HWY_RESTRICT out) {
-  const hn::CappedTag<float, 8> d;
-  const int step = static_cast<int>(hn::Lanes(d));
-  for (int t = 0; t < n_blocks; ++t, bounds += 2 * dim) {
-    auto sum = hn::Zero(d);
-    for (int c = 0; c < dim; c += step) {
-      const auto x = hn::LoadU(d, q + c);
-      sum = hn::Add(sum, hn::Max(hn::Mul(x, hn::LoadU(d, bounds + c)), hn::Mul(x, hn::LoadU(d, bounds + dim + c))));
-    }
-    out[t] = hn::GetLane(hn::SumOfLanes(d, sum));
-  }
-}
-
 }  // namespace saccade::kernel::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 

@@ -17,7 +17,6 @@ HWY_EXPORT(KeepRow);
 HWY_EXPORT(RestoreRow);
 HWY_EXPORT(WeighRow);
 HWY_EXPORT(AddColumns);
-HWY_EXPORT(BoundRows);
 
 void pack_tile(const float* rows, int n_rows, int dim, float* tile) noexcept {
   HWY_DYNAMIC_DISPATCH(PackTile)(rows, n_rows, dim, tile);
@@ -40,9 +39,6 @@ void weigh_row(float* row, int n, ScoreRule rule, float row_max, float gain) noe
 }
 void add_columns(const float* rows, int n_rows, std::ptrdiff_t stride, int n, float* sums) noexcept {
   HWY_DYNAMIC_DISPATCH(AddColumns)(rows, n_rows, stride, n, sums);
-}
-void bound_rows(const float* q, const float* bounds, int n_blocks, int dim, float* out) noexcept {
-  HWY_DYNAMIC_DISPATCH(BoundRows)(q, bounds, n_blocks, dim, out);
 }
 
 }  // namespace saccade::kernel

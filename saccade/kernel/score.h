@@ -44,9 +44,4 @@ void weigh_row(float* row, int n, ScoreRule rule, float row_max, float gain) noe
 /// sums[j] += sum over rows of rows[r, j]. With stride + 1 for the stride those are sums along diagonals.
 void add_columns(const float* rows, int n_rows, std::ptrdiff_t stride, int n, float* sums) noexcept;
 
-/// out[t] = sum over c of max(q_c low_tc, q_c high_tc): at least q.k of anything between the bounds.
-///
-/// Shapes    q [dim]; bounds [n_blocks, 2 dim]: lows, then highs; dim a multiple of 8
-void bound_rows(const float* q, const float* bounds, int n_blocks, int dim, float* out) noexcept;
-
 }  // namespace saccade::kernel

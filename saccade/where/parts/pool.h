@@ -15,20 +15,6 @@ namespace saccade {
 /// Cost      reads the rows once
 Rows mean_of_blocks(const View& view, Pos head, Pos block, Range rows, Pos view_begin = 0);
 
-/// The smallest and the largest of each block's rows, channel by channel: with them goes the largest q.k that any row
-/// of the block may have.
-///
-/// Shapes    as mean_of_blocks, [n_blocks, 2 view.dim]: minima, then maxima
-/// Source    Quest, arXiv:2406.10774, section 3.3
-Rows bounds_of_blocks(const View& view, Pos head, Pos block, Range rows, Pos view_begin = 0);
-
-/// out[t - blocks.begin] = sum over channels of max(q min_t, q max_t), at least q.k of every row of block t.
-///
-/// Shapes    q [bounds.dim / 2]; out [blocks.size()]
-/// Requires  blocks within [0, bounds.n)
-/// Cost      one read of the bounds
-void bound_scores(const float* q, const Rows& bounds, Range blocks, float* out);
-
 /// `stride` neighbouring rows one after the other as one long row (or the last one first). Positions outside the view
 /// are zeros, so that `rows` may begin before it and end after it.
 ///

@@ -118,31 +118,6 @@ TEST(Pool, MeansAreTrueMeansOfPartialBlocksToo) {
   EXPECT_EQ(mean_of_blocks(tensor.view(), 0, 4, {5, 5}).n, 0);
 }
 
-TEST(Pool, BoundsHoldForEveryRow) {
-  Rows bounds{1, 16, std::vector<float>(16, 0.0F)};
-  // Quest's own example: q = (1, -2), keys (1, 0), (0, 1), (-1, -1): bound 3, true maximum 1.
-  const float q[8] = {1, -2};
-  bounds.values = {-1, -1, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0};
-  float bound = 0;
-  bound_scores(q, bounds, {0, 1}, &bound);
-  EXPECT_EQ(bound, 3.0F);
-
-  testing::on_every_cpu([] {
-    SelectProblem problem({.q_begin = 99, .q_len = 1, .head_dim = 64, .k_type = DType::f16});
-    const Rows some = bounds_of_blocks(problem.k.view(), 0, 16, {0, 100});
-    ASSERT_EQ(some.n, 7);
-    const std::vector<float> query = problem.q.get(0, 0);
-    std::vector<float> scores(7, std::nanf(""));
-    bound_scores(query.data(), some, {2, 7}, scores.data() + 2);
-    EXPECT_TRUE(std::isnan(scores[1]));
-    for (Pos j = 32; j < 100; ++j) {
-      const std::vector<float> key = problem.k.get(j, 0);
-      const double slack = 64 * kEps * size_of(query.data(), key.data(), 64);
-      EXPECT_LE(dot<double>(query.data(), key.data(), 64), scores[static_cast<std::size_t>(j / 16)] + slack) << j;
-    }
-  });
-}
-
 TEST(Pool, ReversedStridesGiveSumsAlongAntidiagonals) {
   SelectProblem problem({.q_begin = 0, .q_len = 5, .n_heads = 1, .head_dim = 8});
   const Rows k = strided(problem.k.view(), 0, 2, {0, 5}, false);

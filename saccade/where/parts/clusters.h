@@ -41,6 +41,10 @@ class Clusters final : public Where {
   void visits(Range q_block, VisitList& out) const override;
   void mask(Pos q_pos, Range keys, std::uint32_t* words) const override;
 
+  Pos q_begin() const { return q_begin_; }
+  std::span<const std::int32_t> cluster_of_query() const { return of_query_; }
+  std::span<const std::int32_t> cluster_of_key() const { return of_key_; }
+
  private:
   static constexpr std::int32_t kNobodys = -1;
   std::int32_t of_query(Pos q_pos) const;

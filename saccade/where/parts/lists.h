@@ -22,6 +22,9 @@ class Lists {
     const std::size_t begin = i == 0 ? 0 : ends_[i - 1];
     return {numbers_.data() + begin, ends_[i] - begin};
   }
+  /// All lists, one after the other, and where each ends.
+  std::span<const std::int32_t> numbers() const { return numbers_; }
+  std::span<const std::size_t> ends() const { return ends_; }
 
  private:
   std::vector<std::int32_t> numbers_;
@@ -45,6 +48,8 @@ class BlockLists final : public Where {
 
   Pos block_q() const { return block_q_; }
   Pos block_k() const { return block_k_; }
+  Pos first_q_block() const { return first_; }
+  const Lists& lists() const { return lists_; }
   /// The list of a query block of the call, by its absolute number.
   std::span<const std::int32_t> list(Pos q_block) const;
 
@@ -64,6 +69,10 @@ class TokenLists final : public Where {
   void visits(Range q_block, VisitList& out) const override;
   void mask(Pos q_pos, Range keys, std::uint32_t* words) const override;
   Pos q_step() const override { return block_q_; }
+
+  Pos block_q() const { return block_q_; }
+  Pos first_q_block() const { return first_; }
+  const Lists& lists() const { return lists_; }
 
  private:
   Pos block_q_, first_;

@@ -32,7 +32,8 @@ void append(Range keys, bool full, VisitList& out) {
 
 }  // namespace
 
-VerticalSlash::VerticalSlash(std::span<const std::int32_t> columns, std::span<const std::int32_t> diagonals) {
+VerticalSlash::VerticalSlash(std::span<const std::int32_t> columns, std::span<const std::int32_t> diagonals)
+    : diagonals_(diagonals.begin(), diagonals.end()) {
   SACCADE_ASSERT(std::ranges::is_sorted(columns) && std::ranges::is_sorted(diagonals), "ascending columns, distances");
   for (const Pos column : columns) append({column, column + 1}, columns_);
   for (auto s = diagonals.rbegin(); s != diagonals.rend(); ++s) append({-*s, kBlock - *s}, runs_);

@@ -26,11 +26,16 @@ class VerticalSlash final : public Where {
   void mask(Pos q_pos, Range keys, std::uint32_t* words) const override;
   Pos q_step() const override { return kBlock; }
 
+  std::span<const std::int32_t> diagonals() const { return diagonals_; }
+  /// Neighbours joined.
+  std::span<const Range> columns() const { return columns_; }
+
  private:
   /// Calls `use(keys)` for the key ranges of block u, ascending and disjoint, columns that diagonals cover left out.
   template <class Use>
   void for_each_range(Pos u, const Use& use) const;
 
+  std::vector<std::int32_t> diagonals_;
   std::vector<Range> columns_;  ///< neighbours joined
   std::vector<Range> runs_;     ///< of the diagonals: keys less the block's first position; ascending, disjoint
 };

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "ggml-backend-impl.h"
+#include "plugins/llama/judge.h"
 #include "plugins/llama/layer.h"
 #include "plugins/llama/linear_node.h"
 #include "plugins/llama/plan_check.h"
@@ -268,7 +269,11 @@ bool device_supports_op(ggml_backend_dev_t, const ggml_tensor* node) {
   if (node->op == GGML_OP_MUL_MAT) {
     return plan->linear() == LinearLayers::kAuto && can_run_linear(*node, state().ggml, repacked());
   }
-  if (node->op == GGML_OP_FLASH_ATTN_EXT) return can_run(*node) && passes_probation(*node);
+  if (node->op == GGML_OP_FLASH_ATTN_EXT) {
+    if (!can_run(*node) || !passes_probation(*node)) return false;
+    if (Judge* judge = judge_now()) judge->expect(layer_of(*node));
+    return true;
+  }
   return only_changes_shape(node->op);
 }
 

@@ -15,13 +15,10 @@ std::atomic<Judge*>& the_judge() {
 
 void set_judge(Judge* judge) { the_judge() = judge; }
 
-bool judge_wants_lse() {
-  const Judge* const judge = the_judge();
-  return judge != nullptr && judge->wants_lse();
-}
+Judge* judge_now() { return the_judge(); }
 
 std::int64_t show_to_judge(const JudgedCall& judged) {
-  Judge* const judge = the_judge();
+  Judge* const judge = judge_now();
   if (judge == nullptr) return 0;
   const auto start = std::chrono::steady_clock::now();
   judge->look(judged);

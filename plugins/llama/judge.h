@@ -9,11 +9,14 @@
 namespace saccade::llama {
 
 /// One attention call as it was run by a plan: a causal run of queries, one pattern a head, its results in call.o.
+/// Of a sliding-window layer, for judges that want those: keys and values are copies in the order of their positions,
+/// and there is nothing behind those that the first query sees.
 struct JudgedCall {
   const AttendCall& call;
   int layer;                   ///< -1: not known
   std::span<const int> heads;  ///< [call.q.n_heads]: which query head of the layer each head of the call is
   Team& team;                  ///< that the call ran on
+  Pos window = 0;              ///< keys a query of a sliding-window layer sees, itself included; 0: no such layer
 };
 
 /// Looks at attention calls while a model runs, on the thread that runs it, and may take its time: the record's
@@ -23,15 +26,21 @@ class Judge {
   virtual ~Judge() = default;
   /// Whether attention shall save its lse for the judge, in call.lse.
   virtual bool wants_lse() const { return false; }
+  /// Whether it shall see sliding-window layers too, whose slots are not in the order of their positions.
+  virtual bool wants_windows() const { return false; }
   /// Errors: what it throws ends the computation of the batch.
   virtual void look(const JudgedCall& judged) = 0;
+  /// A call ran that cannot be shown: nothing tells the positions of its slots.
+  virtual void miss(int /*layer*/, Pos /*n_queries*/) {}
+  /// A graph was planned in which attention of this layer runs here.
+  virtual void expect(int /*layer*/) {}
 };
 
 /// From now on this judge looks at every call that runs by a plan; null: nobody does. Borrowed. Not while a model runs.
 void set_judge(Judge* judge);
 
-/// Whether there is a judge, and it wants lse.
-bool judge_wants_lse();
+/// The judge; null: none.
+Judge* judge_now();
 
 /// Lets the judge look, if there is one. Returns the time it took, in ns.
 std::int64_t show_to_judge(const JudgedCall& judged);

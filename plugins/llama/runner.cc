@@ -10,6 +10,7 @@
 #include "plugins/llama/support.h"
 #include "saccade/attend/given_mask.h"
 #include "saccade/where/dense.h"
+#include "saccade/where/window.h"
 
 namespace saccade::llama {
 namespace {
@@ -147,6 +148,19 @@ std::vector<WherePtr> Runner::choose_all(const Part& part, const AttendCall& cal
   return chosen;
 }
 
+std::int64_t Runner::show_window(const Part& part, AttendCall call, const RingRun& run, Team& team) {
+  const auto start = Clock::now();
+  const WherePtr window = make_where(where::Window{run.width});
+  const Where* const where = window.get();
+  call.where = {&where, 1};
+  call.q_begin = run.q_begin;
+  call.k = ordered_k_.order(call.k, run);
+  call.v = ordered_v_.order(call.v, run);
+  const std::vector<int> heads = part.heads();
+  show_to_judge({call, layer_of(part.node), heads, team, run.width});
+  return ns_since(start);
+}
+
 void Runner::run_part(const Part& part, Team& team, Record& record) {
   const Params params = params_of(part.node);
   AttendCall call = part.call(params);
@@ -165,6 +179,9 @@ void Runner::run_part(const Part& part, Team& team, Record& record) {
   std::vector<const Where*> where;
   std::vector<WherePtr> chosen;
   std::optional<GivenMask> given;
+  Judge* const judge = judge_now();
+  const bool looks_at_windows = judge != nullptr && judge->wants_windows();
+  std::optional<RingRun> ring;
   if (const auto p0 = causal_run(mask, call.q.len, call.k.len, team, most_visible)) {
     const bool in_order = slot_order_.holds(call.k.data, *p0, call.q.len);
     if (!in_order) record.calls_not_causal = 1, states_.lose(call.k.data);
@@ -173,6 +190,8 @@ void Runner::run_part(const Part& part, Team& team, Record& record) {
     chosen = in_order ? choose_all(part, call, team, record)
                       : std::vector(static_cast<std::size_t>(part.n_heads()), dense());
     for (const WherePtr& pattern : chosen) where.push_back(pattern.get());
+    if (looks_at_windows && in_order) windows_.saw_causal(call.k.data, call.k.len);
+    if (looks_at_windows && !in_order) windows_.lose(call.k.data);
     record.pairs_dense += dense_pairs(*p0, call.q.len, call.k.len, part.n_heads());
   } else {
     slot_order_.lose(call.k.data);
@@ -181,11 +200,12 @@ void Runner::run_part(const Part& part, Team& team, Record& record) {
     given.emplace(mask, call.q.len, call.k.len, team, most_visible);
     where.push_back(&*given);
     if (given->has_bias()) call.bias = mask;
+    if (looks_at_windows) ring = windows_.find(call.k.data, mask, call.q.len, call.k.len, most_visible);
     record.pairs_dense += given->pairs() * part.n_heads();
   }
   call.where = where;
   call.precision = plan_->precision();
-  if (!chosen.empty() && judge_wants_lse()) {
+  if (judge != nullptr && judge->wants_lse() && (ring || !chosen.empty())) {
     lse_.resize(static_cast<std::size_t>(call.q.len * call.q.n_heads));
     call.lse = lse_.data();
   }
@@ -193,7 +213,13 @@ void Runner::run_part(const Part& part, Team& team, Record& record) {
   record.pairs_visited += cost.pairs_visited;
   record.pairs_i16 += cost.pairs_i16;
   record.pairs_bf16 += cost.pairs_bf16;
-  if (!chosen.empty()) record.judged_ns += show_to_judge({call, layer_of(part.node), part.heads(), team});
+  if (!chosen.empty()) {
+    record.judged_ns += show_to_judge({call, layer_of(part.node), part.heads(), team});
+  } else if (ring) {
+    record.judged_ns += show_window(part, call, *ring, team);
+  } else if (judge != nullptr) {
+    judge->miss(layer_of(part.node), call.q.len);
+  }
 }
 
 }  // namespace saccade::llama

@@ -10,6 +10,7 @@ namespace {
 class WatchingJudge final : public Judge {
  public:
   bool wants_lse() const override { return true; }
+  bool wants_windows() const override { return true; }
   void look(const JudgedCall& judged) override { watcher(judged.layer, judged.call, judged.call.lse, judged.team); }
   Watcher watcher;
 };

@@ -118,6 +118,32 @@ TEST_F(Module, SaysThatAPlanIsOfAnotherModel) {
   std::remove(path.c_str());
 }
 
+TEST_F(Module, WritesWhatWasLookedAt) {
+  const std::string path = ::testing::TempDir() + "saccade_module_see.json";
+  std::remove(path.c_str());
+  setenv("SACCADE_SEE", path.c_str(), 1);
+  setenv("SACCADE_SEE_PROBES", "entropy", 1);
+  ASSERT_NE(load(nullptr), nullptr) << logged;
+  EXPECT_EQ(scheduled_attention().first, 63);
+  std::string text;
+  std::getline(std::ifstream(path), text);
+  // Equal keys: ln 33 to ln 64, of 32 queries.
+  EXPECT_NE(text.find(R"("probes":["entropy"],"layers":[{"layer":1,"window":0,"queries_not_seen":0,"prompt":)"
+                      R"({"queries":32,"entropy":[3.8)"),
+            std::string::npos)
+      << text;
+  std::remove(path.c_str());
+
+  setenv("SACCADE_SEE", "/none/see.json", 1);
+  ASSERT_NE(load(nullptr), nullptr);
+  EXPECT_NE(logged.find("saccade: SACCADE_SEE: nothing is looked at: cannot write /none/see.json: No such file"),
+            std::string::npos)
+      << logged;
+  EXPECT_EQ(scheduled_attention(), (std::pair<long, std::string>(63, "Saccade"))) << "the program goes on";
+  unsetenv("SACCADE_SEE");
+  unsetenv("SACCADE_SEE_PROBES");
+}
+
 TEST_F(Module, APlanItCannotReadLeavesTheProgramToGgml) {
   EXPECT_EQ(load("windw(4)"), nullptr);
   EXPECT_NE(logged.find("saccade: not used: "), std::string::npos) << logged;

@@ -142,29 +142,29 @@ Ggml this_ggml() {
 TEST(Plugin, DeclinesAGgmlItDoesNotKnow) {
   Ggml ggml = this_ggml();
   ggml.version = [] { return "0.99.0"; };
-  EXPECT_EQ(open_plugin(ggml, nullptr), nullptr);
+  EXPECT_EQ(open_plugin(ggml, {}), nullptr);
   EXPECT_EQ(logged,
             std::string("saccade: not used: built for ggml ") + known_ggml_version() + ", this is ggml 0.99.0\n");
 }
 
 TEST(Plugin, DeclinesAGgmlThatLacksEverything) {
-  EXPECT_EQ(open_plugin(Ggml{}, nullptr), nullptr);
+  EXPECT_EQ(open_plugin(Ggml{}, {}), nullptr);
   Ggml ggml = this_ggml();
   ggml.graph_node = nullptr;
-  EXPECT_EQ(open_plugin(ggml, nullptr), nullptr);
+  EXPECT_EQ(open_plugin(ggml, {}), nullptr);
   EXPECT_NE(logged.find("lacks functions"), std::string::npos);
 }
 
 TEST(Plugin, DeclinesAPlanItCannotRead) {
   for (const char* plan : {"windw(5)", "window(1024", "", "window(-1)"}) {
-    EXPECT_EQ(open_plugin(this_ggml(), plan), nullptr) << plan;
+    EXPECT_EQ(open_plugin(this_ggml(), {.plan = plan}), nullptr) << plan;
     EXPECT_EQ(logged.find("saccade: not used: "), 0U) << logged;
     EXPECT_EQ(std::count(logged.begin(), logged.end(), '\n'), 1) << logged;
   }
 }
 
 TEST(Plugin, TakesAPlanItCanRead) {
-  EXPECT_NE(open_plugin(this_ggml(), "window(16)+sink(4)"), nullptr);
+  EXPECT_NE(open_plugin(this_ggml(), {.plan = "window(16)+sink(4)"}), nullptr);
   EXPECT_EQ(logged, "saccade: attention by plan window(16)+sink(4)\n");
 }
 

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "plugins/llama/judge.h"
+
+namespace saccade::llama {
+
+/// What a model's heads looked at in the latest text: sums over its queries of the numbers of some probes, for each
+/// layer and head, of a prompt's batches and of decode steps apart. A text begins at position 0: a layer that sees that
+/// again forgets what it saw.
+///
+/// Cost      a second pass over the keys of each call (saccade::look); memory O(layers x heads), and with column_sums 8
+///           bytes a layer and position
+class SeeSums {
+ public:
+  /// Probes are spelt as their files in saccade/see, and "lse"; joined by "+".
+  /// Errors: Fault::kUser on one that we do not have.
+  explicit SeeSums(std::string_view probes);
+
+  /// Errors: as saccade::look
+  void look(const JudgedCall& judged);
+  /// Queries of this layer ran and cannot be shown.
+  void miss(int layer, Pos n_queries) { layers_[layer].n_missed += n_queries; }
+  /// JSON, as in plugins/llama/README.md.
+  std::string print() const;
+
+ private:
+  enum Statistic : std::uint8_t { kLse, kEntropy, kRelative, kDistance, kClipped, kSelf, kPrevious, kFirst, kCount };
+  struct Head {
+    std::int64_t n_queries = 0;
+    std::array<double, kCount> sums = {};
+  };
+  using Heads = std::vector<Head>;
+  struct Layer {
+    Heads prompt, answer;
+    std::vector<double> columns;  ///< [positions]: the weights that a key got from all heads
+    std::int64_t n_missed = 0;
+    Pos window = 0;
+  };
+  struct Probes;
+  bool keeps(std::string_view probe) const;
+  void add_row(Head& head, int index, Pos q_pos, float lse, const Probes& probes) const;
+
+  std::vector<std::string_view> probes_;
+  std::map<int, Layer> layers_;
+  Workspace workspace_;
+};
+
+}  // namespace saccade::llama

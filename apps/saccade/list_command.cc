@@ -8,6 +8,7 @@
 #include "apps/saccade/output.h"
 #include "saccade/base/error.h"
 #include "saccade/plan/catalogue.h"
+#include "saccade/plan/catalogue_json.h"
 #include "saccade/plan/nearest.h"
 
 namespace saccade::app {
@@ -18,40 +19,6 @@ using nlohmann::ordered_json;
 /// What `compare` and `run` take beside our own mechanisms.
 constexpr const char* kPeers[][2] = {{"ggml", "llama.cpp's own attention, flash attention on"},
                                      {"ggml(fa=off)", "llama.cpp's own attention, flash attention off"}};
-
-const char* goes_by(const MechanismInfo& info) {
-  switch (info.kind) {
-    case MechanismKind::kSelector:
-      return "data";
-    case MechanismKind::kReviewer:
-      return "choices";
-    case MechanismKind::kProbe:
-      return "weights";
-    case MechanismKind::kPattern:
-      break;
-  }
-  return "positions";
-}
-
-ordered_json to_json(const MechanismInfo& info) {
-  auto params = ordered_json::array();
-  for (const auto& param : info.params)
-    params.push_back({{"name", param.name}, {"default", param.default_value}, {"help", param.help}});
-  const auto promise = [&](bool value) {
-    return info.kind == MechanismKind::kSelector ? ordered_json(value) : ordered_json(nullptr);
-  };
-  return {{"word", info.word},
-          {"name", info.name},
-          {"params", params},
-          {"sentence", info.sentence},
-          {"source", info.source},
-          {"goes_by", goes_by(info)},
-          {"prefill", promise(info.traits.prefill)},
-          {"decode", promise(info.traits.decode)},
-          {"exact_on_selection", promise(info.traits.exact_on_selection)},
-          {"needle", promise(info.traits.needle)},
-          {"depends_on_batch", info.make_choice != nullptr && info.traits.depends_on_batch}};
-}
 
 /// "data: prefill"
 std::string when(const MechanismInfo& info) {

@@ -279,6 +279,8 @@ void check_shapes(const AttendCall& call) {
   if (k.len != v.len || k.n_heads != v.n_heads) fail("k and v must have the same length and heads");
   if (call.o.len != q.len || call.o.n_heads != q.n_heads) fail("o must have q's length and heads");
   if (call.q_begin < 0) fail("q_begin must be >= 0, got " + std::to_string(call.q_begin));
+  constexpr Pos kMostPosition = Pos{1} << 48;  // keeps sums of positions and lengths far from overflow
+  if (call.q_begin > kMostPosition) fail("q_begin must be at most 2^48, got " + std::to_string(call.q_begin));
 }
 
 void check_heads(const AttendCall& call) {

@@ -19,8 +19,8 @@ if(SACCADE_CHECKS)
   target_compile_definitions(saccade_flags INTERFACE SACCADE_CHECKS)
 endif()
 if(SACCADE_SANITIZE)
-  add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
-  add_link_options(-fsanitize=address,undefined)
+  add_compile_options(-fsanitize=${SACCADE_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${SACCADE_SANITIZE})
 endif()
 
 # saccade_folder(NAME LOWER...): a static library of saccade/NAME/*.cc and its parts/*.cc (or a header-only one), linked

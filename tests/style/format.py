@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 clang_format, root = sys.argv[1:]
-FOLDERS = ("saccade", "plugins", "apps", "tests", "bench", "examples")
+FOLDERS = ("saccade", "capi", "include", "plugins", "apps", "tests", "bench", "examples")
 
 
 def sources():

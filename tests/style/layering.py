@@ -1,7 +1,7 @@
 """Fails when a source includes what its folder may not see: layering.py ROOT.
 
-base < kernel < {combine, linear} < {where, weigh, see} < attend < plan < {judge, report} < {plugins, apps}; oracle sees only
-base, and only apps see it: they judge what they measure. Folders on one level do not see one another. Tests (*_test.cc,
+base < kernel < {combine, linear} < {where, weigh, see} < attend < plan < {judge, report} < {capi, plugins} < apps; oracle
+sees only base, and only apps see it: they judge what they measure. Folders on one level do not see one another. Tests (*_test.cc,
 tests/) may include anything; nothing else may include tests/.
 """
 
@@ -17,11 +17,11 @@ LEVELS = [
     ["attend"],
     ["plan"],
     ["judge", "report"],
-    ["plugins"],
+    ["capi", "plugins"],
     ["apps"],
 ]
 LEVEL = {folder: level for level, folders in enumerate(LEVELS) for folder in folders}
-INCLUDE = re.compile(r'^\s*#\s*include\s+"((?:saccade/\w+|plugins|apps|tests|bench|examples)/[^"]+)"', re.MULTILINE)
+INCLUDE = re.compile(r'^\s*#\s*include\s+"((?:saccade/\w+|capi|plugins|apps|tests|bench|examples)/[^"]+)"', re.MULTILINE)
 
 
 def folder_of(path):
@@ -41,7 +41,7 @@ def may_include(source, target):
 
 
 def faults(root):
-    for top in ("saccade", "plugins", "apps"):
+    for top in ("saccade", "capi", "plugins", "apps"):
         for path in sorted((root / top).rglob("*")):
             if path.suffix not in (".h", ".cc") or path.name.endswith("_test.cc"):
                 continue

@@ -19,6 +19,7 @@ class Layering(unittest.TestCase):
         self.assertEqual(self.faults_of("saccade/attend/attend.cc", "saccade/where/where.h"), [])
         self.assertEqual(self.faults_of("saccade/oracle/attention.h", "saccade/base/view.h"), [])
         self.assertEqual(self.faults_of("plugins/llama/a.cc", "saccade/plan/plan.h"), [])
+        self.assertEqual(self.faults_of("capi/attend.cc", "saccade/plan/planned.h"), [])
         self.assertEqual(self.faults_of("saccade/where/where.h", "saccade/where/visit.h"), [])
         self.assertEqual(self.faults_of("apps/saccade/bench/law.cc", "saccade/oracle/attention.h"), [])
 
@@ -30,6 +31,8 @@ class Layering(unittest.TestCase):
             ("saccade/oracle/attention.h", "saccade/weigh/softcap.h"),
             ("saccade/attend/attend.cc", "saccade/oracle/attention.h"),
             ("saccade/plan/plan.h", "plugins/llama/backend.h"),
+            ("saccade/plan/plan.h", "capi/guard.h"),
+            ("plugins/llama/plugin.cc", "capi/guard.h"),
             ("saccade/attend/attend.h", "tests/tolerance.h"),
         ]:
             self.assertEqual(len(self.faults_of(path, include)), 1, f"{path} includes {include}")

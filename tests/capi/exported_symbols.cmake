@@ -1,0 +1,17 @@
+# The library exports the functions of symbols.txt and nothing else, and the header declares them all. A name that goes
+# from the list breaks programs: it wants a new SOVERSION.
+execute_process(COMMAND ${NM} -D --defined-only --format=posix ${LIBRARY} OUTPUT_VARIABLE lines COMMAND_ERROR_IS_FATAL ANY)
+string(REGEX MATCHALL "[^\n]+ [TDBRWV] " lines "${lines}")
+list(TRANSFORM lines REPLACE "@.*| .*" "")
+list(SORT lines)
+file(STRINGS ${EXPECTED} expected)
+if(NOT lines STREQUAL expected)
+  message(FATAL_ERROR "exported: ${lines}\nexpected: ${expected}")
+endif()
+file(READ ${HEADER} header)
+string(REGEX MATCHALL "SACCADE_API [^(]*saccade_[a-z_]+\\(" declared "${header}")
+list(TRANSFORM declared REPLACE ".*(saccade_[a-z_]+)\\($" "\\1")
+list(SORT declared)
+if(NOT declared STREQUAL expected)
+  message(FATAL_ERROR "declared: ${declared}\nexpected: ${expected}")
+endif()

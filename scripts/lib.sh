@@ -79,6 +79,22 @@ venv_python() {
   printf '%s\n' "$venv/bin/python"
 }
 
+# What the Python module is built with and tested against, in a venv of its own; prints its interpreter. Debian's Python,
+# because the module is built for the interpreter that builds it.
+module_python() {
+  local venv=$SACCADE_CACHE/python-venv python=$SACCADE_CACHE/python-venv/bin/python
+  local packages=(numpy pytest hypothesis nanobind scikit-build-core ml_dtypes torch==2.13.0 transformers)
+  if ! "$python" -c 'import hypothesis, ml_dtypes, nanobind, pytest, scikit_build_core, torch, transformers' 2>/dev/null; then
+    say "python: making $venv"
+    apt_install python3-venv python3-pip python3-dev
+    rm -rf "$venv"
+    quietly "$SACCADE_CACHE/log/python-venv.log" /usr/bin/python3 -m venv "$venv" || die "cannot make $venv"
+    quietly "$SACCADE_CACHE/log/python-venv.log" "$python" -m pip install --disable-pip-version-check -q "${packages[@]}" ||
+      die "pip cannot install ${packages[*]}: no network? (log: $SACCADE_CACHE/log/python-venv.log)"
+  fi
+  printf '%s\n' "$python"
+}
+
 # pip_fetch DIR ARGUMENT...: downloads distributions, without what they depend on, from PyPI into DIR.
 pip_fetch() {
   local dir=$1 python

@@ -75,7 +75,13 @@ void check(const AttendCall& call) {
 }
 
 void check(const Plan& plan, const PlannedCall& call) {
-  plan.check(std::numeric_limits<int>::max(), static_cast<int>(call.attend.q.n_heads));
+  const auto n_heads = static_cast<std::size_t>(call.attend.q.n_heads);
+  if (call.heads.empty()) {
+    plan.check(std::numeric_limits<int>::max(), static_cast<int>(n_heads));
+  } else if (call.heads.size() != n_heads) {
+    fail_user("attend: heads must have one entry per query head (" + std::to_string(n_heads) + "), got " +
+              std::to_string(call.heads.size()));
+  }
   if (call.causal || !call.attend.where.empty() || is_dense(plan)) return;
   fail_user("attend: without causal, attn must be dense or a list of visits: patterns and selectors are causal, got " +
             plan.print());
@@ -89,6 +95,11 @@ std::vector<int> kv_heads_of(const AttendCall& call) {
   return kv_head;
 }
 
+/// What the plan says of one query head of the call.
+const Choice& choice_of(const Plan& plan, const PlannedCall& call, int head) {
+  return plan.choice(call.layer, call.heads.empty() ? head : call.heads[static_cast<std::size_t>(head)]);
+}
+
 /// A choice of the plan and the heads it stands for.
 using HeadsOf = std::vector<std::pair<const Choice*, std::vector<int>>>;
 
@@ -96,7 +107,7 @@ using HeadsOf = std::vector<std::pair<const Choice*, std::vector<int>>>;
 HeadsOf take_patterns(const Plan& plan, const PlannedCall& call, std::vector<WherePtr>& of_head) {
   HeadsOf left;
   for (int head = 0; head < call.attend.q.n_heads; ++head) {
-    const Choice& choice = plan.choice(call.layer, head);
+    const Choice& choice = choice_of(plan, call, head);
     of_head.push_back(choice.pattern());
     if (of_head.back() != nullptr) continue;
     auto known = std::ranges::find(left, &choice, &HeadsOf::value_type::first);
@@ -134,7 +145,7 @@ Selection choose_checked(const Plan& plan, const PlannedCall& call, Team& team) 
   const HeadsOf to_ask = take_patterns(plan, call, all.of_head);
   all.scope = to_ask.empty() ? Scope::kLayer : Scope::kQueryHead;
   if (to_ask.empty()) return all;
-  if (call.attend.q.len == 0) {  // nobody to choose for
+  if (call.attend.q.len == 0 || call.attend.k.len == 0) {  // nobody to choose for, or nothing
     std::ranges::replace(all.of_head, nullptr, dense());
     return all;
   }
@@ -160,7 +171,7 @@ Selection choose_checked(const Plan& plan, const PlannedCall& call, Team& team) 
 std::int64_t heads_to_choose_for(const Plan& plan, const PlannedCall& call) {
   std::int64_t n = 0;
   for (int head = 0; head < call.attend.q.n_heads; ++head) {
-    n += plan.choice(call.layer, head).pattern() == nullptr ? 1 : 0;
+    n += choice_of(plan, call, head).pattern() == nullptr ? 1 : 0;
   }
   return n;
 }

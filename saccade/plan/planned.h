@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <span>
 #include <utility>
 
 #include "saccade/attend/attend.h"
@@ -26,6 +27,9 @@ struct PlannedCall {
   /// pattern. `lse` and the rest as in AttendCall.
   AttendCall attend;
   int layer = 0;
+  /// The number that each query head has in the plan, where the call has only some of a layer's heads; empty: 0, 1, ...
+  /// and then every row of the plan must name heads there are.
+  std::span<const int> heads;
   /// Off: every query sees every key, or all that the bias does not hide. Only for the plan `dense`, or with `where`,
   /// which then says alone who sees whom.
   bool causal = true;

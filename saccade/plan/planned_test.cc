@@ -67,6 +67,15 @@ TEST(Planned, GivesEachHeadItsRow) {
   EXPECT_EQ(cost.attend.pairs_visited, same.pairs_visited);
   EXPECT_EQ(cost.pairs_dense, dense_pairs(130, 70, 200, 2));
   EXPECT_EQ(cost.heads_chosen, 0);
+  const std::vector<int> numbers{7, 1};  // the second head of this call is the plan's head 1
+  Output of_some = problem.output();
+  call.attend.o = of_some.view(), call.attend.lse = of_some.lse();
+  call.heads = numbers;
+  attend(plan, call, team_of(2), used_workspace());
+  EXPECT_TRUE(of_some.same_bits(by_hand));
+  call.heads = std::span(numbers).first(1);
+  EXPECT_EQ(error_line([&] { attend(plan, call, team_of(2), used_workspace()); }),
+            "attend: heads must have one entry per query head (2), got 1");
 }
 
 TEST(Planned, ReadsABiasWhereverAQuerySeesAKey) {
@@ -162,7 +171,7 @@ TEST(Planned, RefusesWhatDoesNotFit) {
 
 TEST(Planned, NoQueriesAndNoKeysAreFine) {
   check_planned({.q_len = 0, .kv_len = 4}, Plan::from_spec("random(density=0.5)"));
-  check_planned({.q_len = 3, .kv_len = 0}, Plan::from_spec("dense"));
+  check_planned({.q_len = 3, .kv_len = 0}, Plan::from_spec("random(density=0.5)"));
   check_planned({.q_len = 3, .kv_len = 0}, Plan::from_spec("dense"), false);
 }
 

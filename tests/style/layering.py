@@ -1,8 +1,8 @@
 """Fails when a source includes what its folder may not see: layering.py ROOT.
 
-base < kernel < {combine, linear} < {where, weigh, see} < attend < plan < {judge, report} < {capi, plugins} < apps; oracle
-sees only base, and only apps see it: they judge what they measure. Folders on one level do not see one another. Tests (*_test.cc,
-tests/) may include anything; nothing else may include tests/.
+base < kernel < {combine, linear} < {where, weigh, see} < attend < plan < {judge, report} < {capi, plugins} < {apps, python};
+oracle sees only base, and only apps and python see it: they judge what they measure, or hand it out. Folders on one level
+do not see one another. Tests (*_test.cc, tests/) may include anything; nothing else may include tests/.
 """
 
 import pathlib
@@ -18,10 +18,12 @@ LEVELS = [
     ["plan"],
     ["judge", "report"],
     ["capi", "plugins"],
-    ["apps"],
+    ["apps", "python"],
 ]
 LEVEL = {folder: level for level, folders in enumerate(LEVELS) for folder in folders}
-INCLUDE = re.compile(r'^\s*#\s*include\s+"((?:saccade/\w+|capi|plugins|apps|tests|bench|examples)/[^"]+)"', re.MULTILINE)
+INCLUDE = re.compile(
+    r'^\s*#\s*include\s+"((?:saccade/\w+|capi|plugins|apps|python|tests|bench|examples)/[^"]+)"', re.MULTILINE
+)
 
 
 def folder_of(path):
@@ -36,12 +38,12 @@ def may_include(source, target):
     if mine == "oracle":
         return theirs == "base"
     if theirs == "oracle":
-        return mine == "apps"
+        return mine in ("apps", "python")
     return mine in LEVEL and theirs in LEVEL and LEVEL[theirs] < LEVEL[mine]
 
 
 def faults(root):
-    for top in ("saccade", "capi", "plugins", "apps"):
+    for top in ("saccade", "capi", "plugins", "apps", "python"):
         for path in sorted((root / top).rglob("*")):
             if path.suffix not in (".h", ".cc") or path.name.endswith("_test.cc"):
                 continue

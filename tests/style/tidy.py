@@ -15,7 +15,7 @@ if not database.exists():
 
 def ours(path):
     inside = pathlib.Path(path).resolve().relative_to(root).as_posix() if path.startswith(root) else ""
-    return inside.split("/")[0] in ("saccade", "capi", "plugins", "apps") and not inside.endswith("_test.cc")
+    return inside.split("/")[0] in ("saccade", "capi", "plugins", "apps", "python") and not inside.endswith("_test.cc")
 
 
 files = sorted({entry["file"] for entry in json.loads(database.read_text()) if ours(entry["file"])})

@@ -1,0 +1,219 @@
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "python/src/arguments.h"
+#include "python/src/batch.h"
+#include "python/src/bind.h"
+#include "python/src/call.h"
+#include "python/src/engine.h"
+#include "python/src/mask.h"
+#include "python/src/output.h"
+#include "saccade/base/error.h"
+#include "saccade/plan/planned.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace saccade::python {
+namespace {
+
+/// One call from Python, read and checked, and where its results go.
+class Job {
+ public:
+  Job(Call& call, Output& output, float* lse) : call_(call), output_(output), lse_(lse) {}
+
+  /// Without the GIL. Errors: those of attend; ends early once `interrupt` has seen something.
+  PlannedCost run(Interrupt& interrupt) {
+    const Engine::Lock engine;
+    PlannedCost cost;
+    for (Pos i = 0; i < call_.batch.size() && !interrupt.seen(); ++i) run_sequence(i, *engine, interrupt, cost);
+    return cost;
+  }
+
+ private:
+  void run_sequence(Pos i, Engine& engine, Interrupt& interrupt, PlannedCost& cost) {
+    PlannedCall planned = call_.sequence(i);
+    AttendCall& attend = planned.attend;
+    const Pos row = call_.batch.first_row(i), q_len = attend.q.len;
+    attend.o = output_.view(row, q_len);
+    if (output_.rounds()) {
+      const auto n = static_cast<std::size_t>(q_len * attend.q.n_heads * attend.v.dim);
+      const auto dim_bytes = static_cast<std::ptrdiff_t>(attend.v.dim * static_cast<Pos>(sizeof(float)));
+      attend.o = {engine.scratch(n), q_len, attend.q.n_heads, attend.v.dim, dim_bytes * attend.q.n_heads, dim_bytes};
+    }
+    if (lse_ != nullptr) attend.lse = lse_ + row * attend.q.n_heads;
+    // What takes about 10 ms a core is worth looking up from.
+    constexpr Pos kLong = Pos{1} << 27;
+    if (q_len * attend.k.len * attend.q.n_heads * attend.q.dim > kLong) {
+      planned.stop = [&interrupt] { return interrupt.asked(); };
+    }
+    call_.run_parts(planned, i, [&](const PlannedCall& part) {
+      cost += saccade::attend(call_.attn.plan, part, engine.team(), engine.workspace());
+    });
+    if (output_.rounds()) output_.round(attend.o.data, row, q_len, engine.team());
+  }
+
+  Call& call_;
+  Output& output_;
+  float* lse_;
+};
+
+/// What attend and decode share.
+nb::object run(const std::string& place, const Given& given, nb::handle out, bool return_lse, bool return_cost) {
+  Call call(place, given);
+  Output output(out, given.batch.q, call.batch.shape_like_q(call.batch.head_dim_v()), place + "out");
+  nb::object lse;
+  float* lse_data = nullptr;
+  if (return_lse) {
+    lse = new_array(given.batch.q, call.batch.shape_like_q(-1), "float32");
+    lse_data = reinterpret_cast<float*>(const_cast<std::byte*>(Array(lse, place + "lse").data()));
+  }
+  PlannedCost cost;
+  Interrupt interrupt;
+  try {
+    const nb::gil_scoped_release release;
+    cost = Job(call, output, lse_data).run(interrupt);
+  } catch (const Error&) {
+    interrupt.rethrow();
+    throw;
+  }
+  interrupt.rethrow();
+  if (!return_lse && !return_cost) return output.object();
+  nb::list results;
+  results.append(output.object());
+  if (return_lse) results.append(lse);
+  if (return_cost) results.append(nb::cast(cost));
+  return nb::tuple(results);
+}
+
+nb::object attend(nb::handle q, nb::handle k, nb::handle v, nb::handle attn, const std::string& weigh, bool causal,
+                  std::optional<double> scale, nb::handle mask, nb::handle slopes, nb::handle sink_scores,
+                  const std::string& precision, std::optional<Pos> q_begin, nb::handle cu_seqlens,
+                  nb::handle cu_seqlens_k, int layer, nb::handle out, bool return_lse, bool return_cost) {
+  return run("attend: ",
+             {.batch = {.q = q, .k = k, .v = v, .cu_seqlens = cu_seqlens, .cu_seqlens_k = cu_seqlens_k},
+              .attn = attn,
+              .weigh = weigh,
+              .causal = causal,
+              .scale = scale,
+              .mask = mask,
+              .slopes = slopes,
+              .sink_scores = sink_scores,
+              .precision = precision,
+              .q_begin = q_begin,
+              .layer = layer},
+             out, return_lse, return_cost);
+}
+
+nb::object decode(nb::handle q, nb::handle k, nb::handle v, nb::handle attn, nb::handle kv_lens,
+                  const std::string& weigh, std::optional<double> scale, nb::handle slopes, nb::handle sink_scores,
+                  nb::handle mask, const std::string& precision, int layer, nb::handle out, bool return_lse,
+                  bool return_cost) {
+  return run("decode: ",
+             {.batch = {.q = q, .k = k, .v = v, .kv_lens = kv_lens, .decodes = true},
+              .attn = attn,
+              .weigh = weigh,
+              .scale = scale,
+              .mask = mask,
+              .slopes = slopes,
+              .sink_scores = sink_scores,
+              .precision = precision,
+              .layer = layer},
+             out, return_lse, return_cost);
+}
+
+constexpr const char* kAttendDoc =
+    R"doc(Softmax attention over the keys that `attn` shows; nothing of q_len x kv_len is ever stored.
+
+  score = softcap(scale q.k) + slope mask;  o = sum exp(score - lse) v;  lse = log(sum exp(score) + exp(sink score))
+
+Shapes    q [batch, seq, heads, head_dim]; k, v [batch, kv_len, n_kv_heads, head_dim or head_dim_v]; o as q with
+          head_dim_v; lse [batch, seq, heads], f32. With cu_seqlens (i32 or i64 [batch + 1]; cu_seqlens_k where keys
+          are cut elsewhere): [total, heads, head_dim]. heads is a multiple of n_kv_heads; head_dim and head_dim_v are
+          multiples of 8 from 32 to 576. q, k, v: f32, f16 or bf16, any strides but a contiguous last dimension, read
+          where they lie. o comes in q's library and dtype (rounded once from f32) unless `out` takes it.
+attn      a spec ("window(1024)+sink(4)", see list()), a Plan, a plan or a row of one as a dict, an object of
+          saccade.where, or what select() or mask_mod() returned; `layer` picks the plan's rows
+weigh     "softmax" or "softcap(30)"
+causal    False: every query sees every key; only for attn="dense" or a mask_mod
+mask      [seq, kv_len] or [batch or 1, heads or 1, seq, kv_len]: bool (True: visible), or added to the scores; what it
+          hides is hidden under any attn. slopes [heads] multiply it, head by head
+sink_scores  [heads]: one more score a head that takes weight and has no value
+precision "auto" (16 bits where keys and values have 16 and the CPU can), "f32", "i16" or "bf16"
+q_begin   position of the first query; kv_len - seq by default, so that the last query sees the last key. The key in
+          slot j has position j
+Returns   o, or (o[, lse][, cost])
+Units     lse in natural log; a row that sees no key has o = 0, lse = -inf (or its sink score)
+Errors    ValueError for shapes, specs and numbers, TypeError for dtypes and devices, MemoryError; one line each. NaN
+          and inf stay in the rows that look at them. Ctrl-C ends a long call soon.
+Accuracy  per row at most 2x the error of plain loops in the same precision, plus 4 eps max|v|
+Cost      2 (head_dim + head_dim_v) FLOP a visited pair; threads as set_threads() says, without the GIL; calls from
+          several Python threads take turns. Memory: no copy of q, k, v; one sequence's o in f32 where o is 16 bits wide;
+          a mask that is not f32 or f16 with contiguous rows is translated to f32, one sequence or head at a time
+Source    FlashAttention-2, arXiv:2307.08691; saccade/attend/attend.h)doc";
+
+constexpr const char* kDecodeDoc =
+    R"doc(Attention of one query a sequence over a cache: a step of decoding for a batch.
+
+Shapes    q [batch, heads, head_dim] or [batch, 1, heads, head_dim]; k, v [batch, room, n_kv_heads, head_dim or
+          head_dim_v]; o as q with head_dim_v; lse without the last dimension
+kv_lens   i32 or i64 [batch]: how many keys each sequence has, the query's own among them; None: all of them
+mask      [1, room] or [batch or 1, heads or 1, 1, room]
+The rest is as in attend(); the query has the position of its sequence's last key.)doc";
+
+}  // namespace
+
+void bind_attend(nb::module_& m) {
+  nb::class_<PlannedCost>(m, "Cost", "What a call did, summed over sequences and query heads.")
+      .def_prop_ro(
+          "pairs_visited", [](const PlannedCost& c) { return c.attend.pairs_visited; },
+          "Pairs of one query and one key that were visible.")
+      .def_ro("pairs_dense", &PlannedCost::pairs_dense, "Pairs that dense attention visits.")
+      .def_prop_ro(
+          "density",
+          [](const PlannedCost& c) {
+            return c.pairs_dense == 0
+                       ? 1.0
+                       : static_cast<double>(c.attend.pairs_visited) / static_cast<double>(c.pairs_dense);
+          },
+          "pairs_visited / pairs_dense.")
+      .def_prop_ro(
+          "pairs_i16", [](const PlannedCost& c) { return c.attend.pairs_i16; },
+          "Of the visited pairs, those in 16-bit fixed point.")
+      .def_prop_ro(
+          "pairs_bf16", [](const PlannedCost& c) { return c.attend.pairs_bf16; },
+          "Of the visited pairs, those in bf16.")
+      .def_prop_ro(
+          "select_flop", [](const PlannedCost& c) { return c.select.flop; }, "FLOP that selectors spent.")
+      .def_prop_ro(
+          "select_bytes", [](const PlannedCost& c) { return c.select.bytes; }, "Bytes that selectors read.")
+      .def_ro("heads_chosen", &PlannedCost::heads_chosen, "Heads that a selector chose for.")
+      .def_ro("heads_dense_by_rule", &PlannedCost::heads_dense_by_rule, "Of those, dense because its card says so.")
+      .def_ro("heads_dense_by_floor", &PlannedCost::heads_dense_by_floor, "Dense because of floor.")
+      .def_ro("heads_dense_by_cost", &PlannedCost::heads_dense_by_cost, "Dense because selecting would not pay.");
+
+  m.def("attend", &attend, "q"_a, "k"_a, "v"_a, "attn"_a = "dense", nb::kw_only(), "weigh"_a = "softmax",
+        "causal"_a = true, "scale"_a = nb::none(), "mask"_a = nb::none(), "slopes"_a = nb::none(),
+        "sink_scores"_a = nb::none(), "precision"_a = "auto", "q_begin"_a = nb::none(), "cu_seqlens"_a = nb::none(),
+        "cu_seqlens_k"_a = nb::none(), "layer"_a = 0, "out"_a = nb::none(), "return_lse"_a = false,
+        "return_cost"_a = false, kAttendDoc,
+        nb::sig("def attend(q: typing.Any, k: typing.Any, v: typing.Any, attn: typing.Any = 'dense', *, weigh: str = "
+                "'softmax', causal: bool = True, scale: float | None = None, mask: typing.Any = None, slopes: "
+                "typing.Any = None, sink_scores: typing.Any = None, precision: str = 'auto', q_begin: int | None = "
+                "None, cu_seqlens: typing.Any = None, cu_seqlens_k: typing.Any = None, layer: int = 0, out: typing.Any "
+                "= None, return_lse: bool = False, return_cost: bool = False) -> typing.Any"));
+  m.def("decode", &decode, "q"_a, "k"_a, "v"_a, "attn"_a = "dense", "kv_lens"_a = nb::none(), nb::kw_only(),
+        "weigh"_a = "softmax", "scale"_a = nb::none(), "slopes"_a = nb::none(), "sink_scores"_a = nb::none(),
+        "mask"_a = nb::none(), "precision"_a = "auto", "layer"_a = 0, "out"_a = nb::none(), "return_lse"_a = false,
+        "return_cost"_a = false, kDecodeDoc,
+        nb::sig("def decode(q: typing.Any, k: typing.Any, v: typing.Any, attn: typing.Any = 'dense', kv_lens: "
+                "typing.Any = None, *, weigh: str = 'softmax', scale: float | None = None, slopes: typing.Any = None, "
+                "sink_scores: typing.Any = None, mask: typing.Any = None, precision: str = 'auto', layer: int = 0, "
+                "out: typing.Any = None, return_lse: bool = False, return_cost: bool = False) -> typing.Any"));
+}
+
+}  // namespace saccade::python

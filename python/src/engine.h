@@ -1,0 +1,59 @@
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "saccade/attend/attend.h"
+#include "saccade/base/team.h"
+
+namespace saccade::python {
+
+/// The process's threads and scratch memory. Calls from several Python threads take turns: they would share the same
+/// cores anyway.
+class Engine {
+ public:
+  /// The one engine, locked for as long as this lives. To be made without the GIL, which whoever holds it may want.
+  class Lock {
+   public:
+    Lock();
+    Engine& operator*() const { return engine_; }
+    Engine* operator->() const { return &engine_; }
+
+   private:
+    Engine& engine_;
+    std::unique_lock<std::mutex> held_;
+  };
+
+  Team& team();
+  Workspace& workspace() { return workspace_; }
+  /// f32 [n], what an earlier call left in it; good until the next request.
+  float* scratch(std::size_t n);
+
+  int n_threads() const { return n_threads_; }
+  void set_threads(int n);
+
+ private:
+  std::mutex mutex_;
+  int n_threads_ = 0;  ///< 0: not asked yet
+  std::unique_ptr<Team> team_;
+  Workspace workspace_;
+  std::vector<float> scratch_;
+};
+
+/// Has the user pressed Ctrl-C? Asked from a long call that runs without the GIL, on the thread that made it; looks
+/// every 20 ms. Once it said true, `rethrow` (with the GIL) raises what the signal's handler raised.
+class Interrupt {
+ public:
+  bool asked();
+  bool seen() const { return seen_; }
+  void rethrow() const;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point last_ = Clock::now();
+  bool seen_ = false;
+};
+
+}  // namespace saccade::python

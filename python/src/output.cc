@@ -1,0 +1,62 @@
+#include "python/src/output.h"
+
+#include "python/src/arrays.h"
+#include "python/src/round.h"
+#include "saccade/base/error.h"
+
+namespace nb = nanobind;
+
+namespace saccade::python {
+namespace {
+
+/// Rows of a [batch, seq, ...] array can be counted through when the batches follow one another.
+bool counts_through(const Array& array) {
+  return array.ndim() < 4 || array.shape(0) <= 1 || array.stride(0) == array.shape(1) * array.stride(1);
+}
+
+/// Errors: ValueError when nobody may write there.
+void want_writable(nb::handle object, const std::string& name) {
+  if (!nb::hasattr(object, "flags") || !nb::hasattr(object.attr("flags"), "writeable")) return;
+  if (!nb::cast<bool>(object.attr("flags").attr("writeable"))) fail_user(name + " must be writable");
+}
+
+}  // namespace
+
+Output::Output(nb::handle out, nb::handle like, const std::vector<Pos>& shape, const std::string& name)
+    : object_(out.is_none() ? new_array(like, shape) : nb::borrow(out)) {
+  if (!out.is_none()) want_writable(out, name);
+  const Array array(object_, name);
+  dtype_ = array.float_dtype();
+  bool fits = array.ndim() == static_cast<int>(shape.size());
+  for (int i = 0; fits && i < array.ndim(); ++i) fits = array.shape(i) == shape[static_cast<std::size_t>(i)];
+  if (!fits) {
+    std::string wanted;
+    for (const Pos size : shape) wanted += (wanted.empty() ? "[" : ", ") + std::to_string(size);
+    fail_user(name + " must have shape " + wanted + "], got " + array.shape_text());
+  }
+  array.want_contiguous_rows();
+  if (!counts_through(array)) fail_user(name + "'s sequences must follow one another without gaps");
+  const int n = array.ndim();
+  data_ = const_cast<std::byte*>(array.data());  // read-only arrays were turned away above
+  n_heads_ = shape[shape.size() - 2];
+  dim_ = shape.back();
+  row_stride_ = array.stride_bytes(n - 3);
+  head_stride_ = array.stride_bytes(n - 2);
+}
+
+MutableView Output::view(Pos row, Pos len) const {
+  return {reinterpret_cast<float*>(at(row)), len, n_heads_, dim_, row_stride_, head_stride_};
+}
+
+void Output::round(const float* from, Pos row, Pos len, Team& team) const {
+  constexpr Pos kRows = 64;
+  parallel_for(team, (len + kRows - 1) / kRows, [&](Pos block, int) {
+    for (Pos i = block * kRows; i < std::min(len, (block + 1) * kRows); ++i) {
+      for (Pos head = 0; head < n_heads_; ++head) {
+        round_row(from + (i * n_heads_ + head) * dim_, dim_, dtype_, at(row + i) + head * head_stride_);
+      }
+    }
+  });
+}
+
+}  // namespace saccade::python

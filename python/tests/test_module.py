@@ -1,0 +1,72 @@
+"""What the module is: its names, versions and documentation."""
+
+import inspect
+import pathlib
+
+import numpy as np
+import pytest
+
+import saccade
+
+
+def test_every_public_name_is_documented():
+    for name in saccade.__all__:
+        assert name == "__version__" or inspect.getdoc(getattr(saccade, name)), name
+
+
+def test_the_stub_knows_what_the_module_has():
+    stub = (pathlib.Path(saccade._saccade.__file__).parent / "_saccade.pyi").read_text()
+    for name in ("attend", "decode", "merge", "list", "show", "set_threads", "threads", "cpu_targets"):
+        assert f"def {name}(" in stub
+    assert (pathlib.Path(saccade.__file__).parent / "py.typed").exists()
+
+
+def test_list_and_show_tell_the_same():
+    for info in saccade.list():
+        assert saccade.show(info["name"]) == info
+        assert info["sentence"] and info["source"], info["name"]
+    assert {info["word"] for info in saccade.list("where")} == {"where"}
+
+
+def test_a_typo_names_its_neighbour():
+    with pytest.raises(ValueError, match='did you mean "window"'):
+        saccade.show("windw")
+    with pytest.raises(ValueError, match='did you mean "where"'):
+        saccade.list("wher")
+
+
+def test_threads_are_what_was_asked_for():
+    before = saccade.threads()
+    saccade.set_threads(3)
+    assert saccade.threads() == 3
+    saccade.set_threads(before)
+    with pytest.raises(ValueError, match="threads must be >= 1, got 0"):
+        saccade.set_threads(0)
+
+
+@pytest.mark.parametrize("info", [i for i in saccade.list("where") if i["name"] != "floor"], ids=lambda i: i["name"])
+def test_every_mechanism_has_a_class_of_its_name(info):
+    cls = getattr(saccade.where, "".join(part.capitalize() for part in info["name"].split("_")))
+    assert saccade.Plan(str(cls())) == saccade.Plan(info["name"])
+    q = np.ones((1, 40, 2, 32), np.float32)
+    assert saccade.attend(q, q, q, cls()).shape == q.shape
+
+
+def test_objects_join_as_specs_do():
+    w = saccade.where
+    assert saccade.Plan(str((w.Window(9) + w.Sink(4)) & w.Dense())) == saccade.Plan("(window(n=9)+sink(n=4))&dense")
+    with pytest.raises(ValueError, match='unknown parameter "m"'):
+        w.Window(m=3)
+    with pytest.raises(ValueError, match="must be >= 1"):
+        w.Window(0)
+    with pytest.raises(TypeError, match="at most 1"):
+        w.Window(1, 2)
+
+
+def test_plans_print_and_compare():
+    plan = saccade.Plan({"default": {"attn": "dense"}, "rows": [{"layers": "2-3", "attn": "window(8)"}]})
+    assert saccade.Plan.from_json(str(plan)) == plan
+    assert plan != saccade.Plan("dense")
+    assert plan.with_precision("f32").precision == "f32"
+    with pytest.raises(ValueError, match="names layer 3"):
+        plan.check(3, 4)

@@ -1,0 +1,58 @@
+"""saccade inspect."""
+
+import json
+import os
+import unittest
+
+from cli import Cli, TEXT
+
+
+class Inspect(Cli):
+    """What it shows is checked in inspect_test.cc against fp64, and in a browser by tests/browser."""
+
+    def inspect_refused(self, code, *args, **more):
+        return self.refused(code, "inspect", "-m", self.model, "-f", self.text, *args, **more)
+
+    def test_the_answer_is_that_of_run_and_the_report_says_so(self):
+        record, _ = self.answer("-p", "Why?")
+        page = os.path.join(self.dir, "report.html")
+        done = self.ok("inspect", "-m", self.model, "-f", self.text, "-p", "Why?", "-n", 8, "--tokens", "3,7-9", "-o", page, "--json")
+        report = json.loads(done.stdout)
+        self.assertEqual(report["text"]["answer"], record["answer"])
+        self.assertEqual(report["record"]["n_prompt"], record["n_prompt"])
+        self.assertEqual([row["position"] for row in report["rows"] if row["kind"] == "listed"], [3, 7, 8, 9])
+        self.assertEqual(report["rows"][4]["position"], record["n_prompt"] - 1)
+        self.assertEqual(len(report["pieces"]), report["text"]["n_tokens"])
+        for metric in report["heads"]["metrics"]:
+            self.assertEqual(len(metric["values"]), report["model"]["n_layers"])
+        with open(page, encoding="utf-8") as file:
+            html = file.read()
+        inside = html.split('id="report">')[1].split("</script>")[0]
+        self.assertEqual(json.loads(inside), report)
+        self.assertNotIn("http://", html.replace("http://www.w3.org/2000/svg", ""))
+        os.unlink(page)
+
+    def test_a_window_skips_and_says_how_much(self):
+        report = json.loads(self.ok("inspect", "-m", self.model, "-f", self.text, "-n", 2, "--attn", "window(64)", "--json").stdout)
+        density = next(one for one in report["heads"]["metrics"] if one["key"] == "density")
+        self.assertLess(max(map(max, density["values"])), 0.2)
+        self.assertAlmostEqual(density["values"][0][0], report["record"]["density"], places=3)
+
+    def test_what_does_not_fit(self):
+        self.assertEqual(self.inspect_refused(2, "-n", "0"), "-n must be >= 1, got 0")
+        self.assertIn("there is no layer 99", self.inspect_refused(2, "--heads", "99.0"))
+        self.assertIn("there is no head 99", self.inspect_refused(2, "--heads", "0.99"))
+        self.assertIn("LAYER.HEAD", self.inspect_refused(2, "--heads", "3"))
+        self.assertIn("there is no position 999999", self.inspect_refused(2, "--tokens", "999999"))
+        self.assertIn("POSITION", self.inspect_refused(2, "--tokens", "5-2"))
+        self.assertEqual(self.inspect_refused(2, "-o", "report.txt"), "-o must end in .html, got 'report.txt'")
+        self.assertIn("no such directory", self.inspect_refused(2, "-o", "nowhere/report.html"))
+        self.assertIn("only attention of ours", self.inspect_refused(2, "--attn", "ggml"))
+        self.assertIn("tokens", self.inspect_refused(2, "-c", "64"))
+        long = self.file("long.txt", (TEXT * 400).encode())
+        self.assertIn("--truncate", self.refused(2, "inspect", "-m", self.model, "-f", long))
+        os.unlink(long)
+
+
+if __name__ == "__main__":
+    unittest.main()

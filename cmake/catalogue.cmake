@@ -61,6 +61,7 @@ endmacro()
 
 catalogue_word(where choice.h visit.h where.h)
 catalogue_word(see probe.h head_metrics.h)
+catalogue_word(steer edit.h)
 
 list(JOIN catalogue_types ", " catalogue_types)
 string(REGEX REPLACE "^, " "" catalogue_orphans "${catalogue_orphans}")

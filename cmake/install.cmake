@@ -4,7 +4,7 @@ include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/Saccade)
 
 # The folders that attention by a plan needs. `saccade` stands for them all, so that users name one target.
-set(installed_folders base kernel combine where weigh see attend plan)
+set(installed_folders base kernel combine where weigh see steer attend plan)
 add_library(saccade_all INTERFACE)
 set_target_properties(saccade_all PROPERTIES EXPORT_NAME saccade)
 list(TRANSFORM installed_folders PREPEND saccade_ OUTPUT_VARIABLE installed_targets)

@@ -34,6 +34,8 @@ void print_promises(const MechanismInfo& info) {
   if (info.kind == MechanismKind::kPattern) return line("goes by", "positions, in prompts and in decode steps");
   if (info.kind == MechanismKind::kReviewer) return line("goes by", "what the mechanisms that it is joined to chose");
   if (info.kind == MechanismKind::kProbe) return line("goes by", "attention weights, and changes nothing");
+  if (info.kind == MechanismKind::kEdit)
+    return line("goes by", "the heads that a plan's rows name, in prompts and in decode steps");
   line("goes by", traits.prefill && traits.decode ? "queries and keys, in prompts and in decode steps"
                   : traits.prefill                ? "queries and keys, in prompts; decode steps run dense"
                                                   : "queries and keys, in decode steps; prompts run dense");

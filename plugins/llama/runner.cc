@@ -204,6 +204,8 @@ void Runner::run_part(const Part& part, Team& team, Record& record) {
     record.pairs_dense += given->pairs() * part.n_heads();
   }
   call.where = where;
+  const std::vector<HeadEdit> edits = plan_->edits(layer_of(part.node), part.heads());
+  call.edits = edits;
   call.precision = plan_->precision();
   if (judge != nullptr && judge->wants_lse() && (ring || !chosen.empty())) {
     lse_.resize(static_cast<std::size_t>(call.q.len * call.q.n_heads));

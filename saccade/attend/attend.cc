@@ -265,6 +265,18 @@ class Item {
   Range q_rows_;
 };
 
+/// What edits do to the outputs; `start` and add_sink have seen to the scores.
+void scale_outputs(const AttendCall& call) {
+  for (std::size_t head = 0; head < call.edits.size(); ++head) {
+    const float gain = call.edits[head].gain;
+    if (gain == 1.0F) continue;
+    for (Pos query = 0; query < call.q.len; ++query) {
+      float* o = call.o.row(query, static_cast<Pos>(head));
+      std::transform(o, o + call.o.dim, o, [gain](float value) { return gain == 0.0F ? 0.0F : gain * value; });
+    }
+  }
+}
+
 [[noreturn]] void fail(const std::string& line) { fail_user("attend: " + line); }
 
 void check_shapes(const AttendCall& call) {
@@ -295,6 +307,7 @@ void check_heads(const AttendCall& call) {
   if (call.where.size() != 1) one_per_head("where, if not one for all,", call.where.size());
   if (!call.slopes.empty()) one_per_head("slopes", call.slopes.size());
   if (!call.sink_scores.empty()) one_per_head("sink_scores", call.sink_scores.size());
+  if (!call.edits.empty()) one_per_head("edits", call.edits.size());
   if (!call.kv_head.empty()) {
     one_per_head("kv_head", call.kv_head.size());
   } else if (n_kv_heads < 1 || n_kv_heads > n_heads || n_heads % n_kv_heads != 0) {
@@ -313,6 +326,9 @@ void check_numbers(const AttendCall& call) {
   }
   if (!std::isfinite(call.scale) || !(call.softcap >= 0) || !std::isfinite(call.softcap)) {
     fail("scale must be finite and softcap finite and >= 0");
+  }
+  for (const HeadEdit& edit : call.edits) {
+    if (!std::isfinite(edit.gain)) fail("gains of edits must be finite, got " + std::to_string(edit.gain));
   }
   for (const float slope : call.slopes) {
     if (!std::isfinite(slope)) fail("slopes must be finite, got " + std::to_string(slope));
@@ -409,6 +425,7 @@ AttendCost attend(const AttendCall& call, Team& team, Workspace& workspace) {
     costs[w] += Item(call, schedule, visits, index).walk(rooms[w], partials ? &*partials : nullptr);
   });
   if (partials) partials->merge_all(call, team);
+  scale_outputs(call);
   return std::accumulate(costs.begin(), costs.end(), AttendCost{},
                          [](AttendCost a, const AttendCost& b) { return a += b; });
 }

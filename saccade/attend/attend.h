@@ -7,6 +7,7 @@
 #include "saccade/base/precision.h"
 #include "saccade/base/team.h"
 #include "saccade/base/view.h"
+#include "saccade/steer/edit.h"
 #include "saccade/where/where.h"
 
 namespace saccade {
@@ -31,6 +32,8 @@ struct AttendCall {
   /// One more score per query head that takes weight but has no value (a learned attention sink); -inf: none for this
   /// head; empty: none at all.
   std::span<const float> sink_scores;
+  /// What is edited of each query head (saccade/steer); empty: nothing.
+  std::span<const HeadEdit> edits;
 
   float scale = 0.0F;    ///< multiplies q.k
   float softcap = 0.0F;  ///< c > 0: score becomes c tanh(score / c); 0: none
@@ -79,6 +82,7 @@ bool can_attend(DType q, DType k, DType v, Pos head_dim, Pos head_dim_v);
 /// Exact softmax attention over the keys that `where` visits: o = softmax(score) v, online, never storing a map.
 ///   score = softcap(scale q.k) + slope bias;  o = sum exp(score - lse) v
 ///   lse = log(sum exp(score) + exp(sink score))
+/// With edits: score = 0 and no sink score where a head is uniform; then o times the head's gain, lse as it was.
 ///
 /// Shapes    as in AttendCall; q_len and kv_len may be 0 (kv_len == 0 is: no row sees a key)
 /// Units     lse in natural log; a row that sees no key has o = 0, lse = its sink score, or -inf

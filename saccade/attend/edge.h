@@ -37,8 +37,15 @@ class Edge {
   float* bias_;           // [queries, kBlockKeys]; null without a bias
 };
 
+/// Every visible key of this query head shall weigh the same. Its queries are then read as zeros, the bias and the sink
+/// score as nothing.
+inline bool is_uniform(const AttendCall& call, int head) {
+  return !call.edits.empty() && call.edits[static_cast<std::size_t>(head)].uniform;
+}
+
 /// What multiplies the bias in this query head.
 inline float slope_of(const AttendCall& call, int head) {
+  if (is_uniform(call, head)) return 0.0F;
   return call.slopes.empty() ? 1.0F : call.slopes[static_cast<std::size_t>(head)];
 }
 

@@ -46,6 +46,7 @@ void Few::start(const AttendCall& call, const RowMap& rows) {
     float* q = loaded + r * head_dim_;
     kernel::load_rows(call.q.dtype, call.q.row(rows.query(r), rows.head(r)), 0, 1, static_cast<int>(head_dim_), q);
     if (call.scale < 0) std::transform(q, q + head_dim_, q, [](float value) { return -value; });
+    if (is_uniform(call, rows.head(r))) std::fill_n(q, head_dim_, 0.0F);
   }
   kernel::pack_few(loaded, static_cast<int>(rows.size()), static_cast<int>(head_dim_), q_);
   std::fill_n(o_, kFew * v_dim_, 0.0F);

@@ -121,6 +121,7 @@ class HeadLook {
     kernel::load_rows(call_.q.dtype, call_.q.row(q_rows_.begin, head_), call_.q.len_stride, static_cast<int>(n),
                       static_cast<int>(dim), room_.q);
     if (call_.scale < 0) std::transform(room_.q, room_.q + n * dim, room_.q, [](float value) { return -value; });
+    if (is_uniform(call_, head_)) std::fill_n(room_.q, n * dim, 0.0F);
     for (Pos i = 0; i < n; ++i) {
       const double value = lse[(q_rows_.begin + i) * call_.q.n_heads + head_];
       // A row that saw nothing: all its weights are zero.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "saccade/attend/attend.h"
+#include "saccade/attend/edge.h"
 #include "saccade/attend/workspace.h"
 #include "saccade/combine/partial.h"
 
@@ -12,7 +13,8 @@ VisitList share_of(const VisitList& list, Pos split, Pos n_splits);
 
 /// Joins the head's sink score, if the call has any, into a row that has seen all its keys.
 inline void add_sink(const AttendCall& call, int head, Partial& row) {
-  if (!call.sink_scores.empty()) merge_score(row, call.sink_scores[static_cast<std::size_t>(head)]);
+  if (call.sink_scores.empty() || is_uniform(call, head)) return;
+  merge_score(row, call.sink_scores[static_cast<std::size_t>(head)]);
 }
 
 /// Where the splits of a call leave their rows until all are there.

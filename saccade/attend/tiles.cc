@@ -72,7 +72,7 @@ void Tiles::start(const AttendCall& call, const RowMap& rows) {
   float values[kernel::kMaxHeadDim];
   for (Pos r = 0; r < n_tiles() * kRows; ++r) {
     float* column = q_ + r / kRows * head_dim_ * kRows + r % kRows;
-    if (r < rows.size()) {
+    if (r < rows.size() && !is_uniform(call, rows.head(r))) {
       const std::byte* from = call.q.row(rows.query(r), rows.head(r));
       kernel::load_rows(call.q.dtype, from, 0, 1, static_cast<int>(head_dim_), values);
       for (Pos i = 0; i < head_dim_; ++i) column[i * kRows] = sign * values[i];

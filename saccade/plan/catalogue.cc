@@ -18,6 +18,14 @@ ChoicePtr make_choice_of(const SpecArgs& args) {
 }
 
 template <class Row>
+HeadEdit make_edit_of(const SpecArgs& args) {
+  typename Row::Mechanism mechanism;
+  assign_params(std::string(Row::kWord) + "/" + std::string(Row::kName), args, mechanism);
+  if constexpr (requires { mechanism.check(); }) mechanism.check();
+  return mechanism.edit();
+}
+
+template <class Row>
 MechanismInfo info_of() {
   using Mechanism = typename Row::Mechanism;
   MechanismInfo info{.word = Row::kWord,
@@ -27,6 +35,9 @@ MechanismInfo info_of() {
                      .params = params_of<Mechanism>()};
   if constexpr (std::derived_from<Mechanism, Probe>) {
     info.kind = MechanismKind::kProbe;
+  } else if constexpr (SteerMechanism<Mechanism>) {
+    info.kind = MechanismKind::kEdit;
+    info.make_edit = &make_edit_of<Row>;
   } else {
     info.make_choice = &make_choice_of<Row>;
     if constexpr (!WhereMechanism<Mechanism>) {
@@ -63,6 +74,14 @@ std::vector<const MechanismInfo*> choices() {
     if (info.make_choice != nullptr) chosen.push_back(&info);
   }
   return chosen;
+}
+
+std::vector<const MechanismInfo*> edits() {
+  std::vector<const MechanismInfo*> found;
+  for (const MechanismInfo& info : catalogue()) {
+    if (info.make_edit != nullptr) found.push_back(&info);
+  }
+  return found;
 }
 
 std::vector<std::string_view> rows_without_header() { return generated::rows_without_header(); }

@@ -6,6 +6,7 @@
 
 #include "saccade/plan/fields.h"
 #include "saccade/plan/spec.h"
+#include "saccade/steer/edit.h"
 #include "saccade/where/choice.h"
 
 namespace saccade {
@@ -16,6 +17,7 @@ enum class MechanismKind : std::uint8_t {
   kSelector,  ///< it looks at queries and keys first
   kReviewer,  ///< it looks at what others chose
   kProbe,     ///< it looks at weights, and changes nothing: no spec names it
+  kEdit,      ///< it changes what a head does: a plan's "steer" names it
 };
 
 /// One mechanism as the outside sees it. Its name is its file's, its parameters come from its `fields`, its sentence
@@ -29,8 +31,11 @@ struct MechanismInfo {
   MechanismKind kind = MechanismKind::kPattern;
   SelectTraits traits;  ///< what a selector or reviewer promises
 
-  /// Builds it; null for a probe. Errors: Fault::kUser, one line, "where/window: n must be >= 1, got -1".
+  /// Builds it; null for what is no choice of keys. Errors: Fault::kUser, one line, "where/window: n must be >= 1, got
+  /// -1".
   ChoicePtr (*make_choice)(const SpecArgs& args) = nullptr;
+  /// What it edits; null for what edits nothing. Errors: as make_choice.
+  HeadEdit (*make_edit)(const SpecArgs& args) = nullptr;
 };
 
 /// Every mechanism there is, by word and name. CMake writes the list from the file names (cmake/catalogue.cmake).
@@ -41,6 +46,9 @@ const MechanismInfo* find(std::string_view name);
 
 /// Those that a spec may name.
 std::vector<const MechanismInfo*> choices();
+
+/// Those that "steer" may name.
+std::vector<const MechanismInfo*> edits();
 
 /// Rows of docs/mechanisms.md, as "word/name", that no header stands behind.
 std::vector<std::string_view> rows_without_header();

@@ -10,6 +10,8 @@ const char* goes_by(const MechanismInfo& info) {
       return "choices";
     case MechanismKind::kProbe:
       return "weights";
+    case MechanismKind::kEdit:
+      return "heads";
     case MechanismKind::kPattern:
       break;
   }

@@ -29,6 +29,8 @@ TEST(Catalogue, EveryMechanismIsBuiltFromItsDefaultsAsTyped) {
       args.emplace_back(param.name, param.default_value);
     }
     EXPECT_EQ(info.make_choice != nullptr, info.word == "where") << info.name;
+    EXPECT_EQ(info.make_edit != nullptr, info.word == "steer") << info.name;
+    if (info.make_edit != nullptr) EXPECT_EQ(info.make_edit(args), info.make_edit({})) << info.name;
     if (info.make_choice == nullptr) continue;
     EXPECT_NE(info.make_choice(args), nullptr) << info.name;
     EXPECT_NE(info.make_choice({}), nullptr) << info.name;

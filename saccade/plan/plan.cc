@@ -16,7 +16,7 @@
 namespace saccade {
 namespace {
 
-bool covers(const std::vector<Range>& ranges, Pos number) {
+bool is_in(const std::vector<Range>& ranges, Pos number) {
   const auto holds = [&](const Range& range) { return range.begin <= number && number < range.end; };
   return ranges.empty() || std::ranges::any_of(ranges, holds);
 }
@@ -47,9 +47,12 @@ std::string read_file(const std::string& path) {
 
 }  // namespace
 
+bool Plan::Row::covers(int layer, int head) const { return is_in(layers, layer) && is_in(heads, head); }
+
 struct Plan::Built {
   ChoicePtr by_default;
-  std::vector<ChoicePtr> of_row;
+  std::vector<ChoicePtr> of_row;  // null where a row leaves attention alone
+  std::vector<std::optional<HeadEdit>> edit_of_row;
 
   Built(const Row& default_row, const std::vector<Row>& rows) {
     std::map<std::string, ChoicePtr> made;
@@ -58,8 +61,11 @@ struct Plan::Built {
       if (choice == nullptr) choice = build_choice(spec);
       return choice;
     };
-    by_default = make(default_row.attn);
-    for (const Row& row : rows) of_row.push_back(make(row.attn));
+    by_default = make(*default_row.attn);
+    for (const Row& row : rows) {
+      of_row.push_back(row.attn ? make(*row.attn) : nullptr);
+      edit_of_row.push_back(row.steer ? std::optional(build_edit(*row.steer)) : std::nullopt);
+    }
   }
 };
 
@@ -103,23 +109,44 @@ void Plan::check(int n_layers, int n_heads) const {
 
 const Choice& Plan::choice(int layer, int head) const {
   for (std::size_t i = rows_.size(); i-- > 0;) {
-    if (covers(rows_[i].layers, layer) && covers(rows_[i].heads, head)) return *built_->of_row[i];
+    if (built_->of_row[i] && rows_[i].covers(layer, head)) return *built_->of_row[i];
   }
   return *built_->by_default;
 }
 
+HeadEdit Plan::edit(int layer, int head) const {
+  for (std::size_t i = rows_.size(); i-- > 0;) {
+    if (built_->edit_of_row[i] && rows_[i].covers(layer, head)) return *built_->edit_of_row[i];
+  }
+  return {};
+}
+
+std::vector<HeadEdit> Plan::edits(int layer, std::span<const int> heads) const {
+  std::vector<HeadEdit> edits;
+  for (const int head : heads) edits.push_back(edit(layer, head));
+  if (std::ranges::all_of(edits, &HeadEdit::neutral)) edits.clear();
+  return edits;
+}
+
+Plan Plan::with_row(Row row) const {
+  Plan plan = *this;
+  plan.rows_.push_back(std::move(row));
+  plan.built_ = std::make_shared<const Built>(plan.default_row_, plan.rows_);
+  return plan;
+}
+
 bool Plan::depends_on_batch() const {
-  const auto depends = [](const ChoicePtr& choice) { return choice->traits().depends_on_batch; };
+  const auto depends = [](const ChoicePtr& choice) { return choice && choice->traits().depends_on_batch; };
   return depends(built_->by_default) || std::ranges::any_of(built_->of_row, depends);
 }
 
 std::string Plan::print() const {
   const bool plain = rows_.empty() && precision_ == Precision::kAuto && linear_ == LinearLayers::kAuto;
-  return plain ? print_spec(default_row_.attn) : write_plan({default_row_, rows_, precision_, linear_});
+  return plain ? print_spec(*default_row_.attn) : write_plan({default_row_, rows_, precision_, linear_});
 }
 
 bool Plan::skips_attention() const {
-  const auto skips = [](const Row& row) { return contains_none(row.attn); };
+  const auto skips = [](const Row& row) { return row.attn && contains_none(*row.attn); };
   return skips(default_row_) || std::ranges::any_of(rows_, skips);
 }
 

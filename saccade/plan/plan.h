@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "saccade/base/precision.h"
 #include "saccade/base/view.h"
 #include "saccade/plan/spec.h"
+#include "saccade/steer/edit.h"
 #include "saccade/where/choice.h"
 
 namespace saccade {
@@ -26,15 +28,17 @@ class Plan {
   struct Row {
     std::vector<Range> layers;  ///< half-open; empty: all layers
     std::vector<Range> heads;   ///< half-open; empty: all heads
-    Spec attn;
+    std::optional<Spec> attn;   ///< a row without leaves it to earlier ones
+    std::optional<Spec> steer;  ///< likewise; of nobody: no edit
+    bool covers(int layer, int head) const;
     bool operator==(const Row&) const = default;
   };
 
   /// Everything by one spec, e.g. "window(1024)+sink(4)". Errors: Fault::kUser, one line.
   static Plan from_spec(std::string_view spec);
   /// {"default": {"attn": "dense", "precision": "auto", "linear": "auto"}, "rows": [{"layers": "2-23", "heads":
-  /// "0,3-5", "attn": "window(1024)"}]}; "2-23" has both ends in. Errors: Fault::kUser, one line; an unknown key names
-  /// its nearest neighbour.
+  /// "0,3-5", "attn": "window(1024)"}, {"layers": "5", "heads": "7", "steer": "uniform"}]}; "2-23" has both ends in.
+  /// Errors: Fault::kUser, one line; an unknown key names its nearest neighbour.
   static Plan from_json(std::string_view json);
   /// A file that exists is read as JSON, anything else is a spec.
   static Plan load(const std::string& file_or_spec);
@@ -44,6 +48,13 @@ class Plan {
 
   /// What says where this head of this layer looks; lives as long as the plan. Equal specs give the same pointer.
   const Choice& choice(int layer, int head) const;
+
+  /// What is edited of this head; neutral unless a row says otherwise.
+  HeadEdit edit(int layer, int head) const;
+  /// Of each of these heads; empty where that is nothing at all.
+  std::vector<HeadEdit> edits(int layer, std::span<const int> heads) const;
+  /// One more row, which wins over the others. Errors: Fault::kUser when a spec of it cannot be built.
+  Plan with_row(Row row) const;
 
   /// Somewhere a choice depends on how a prompt is cut into batches (SelectTraits): larger batches serve it better.
   bool depends_on_batch() const;

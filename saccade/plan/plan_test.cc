@@ -73,6 +73,38 @@ TEST(Plan, LaterRowsWinOverEarlierOnesAndRowsOverTheDefault) {
   EXPECT_EQ(reach(*plan.choice(3, 1).pattern()), 4);
 }
 
+TEST(Plan, RowsSteerHeadsAndLeaveTheirAttentionAlone) {
+  const Plan plan = Plan::from_json(R"json({"default": {"attn": "window(7)"}, "rows": [
+      {"layers": "1", "attn": "dense"},
+      {"layers": "0-1", "heads": "2", "steer": "uniform"},
+      {"layers": "1", "heads": "2-3", "steer": "scale_head(0)"}]})json");
+  EXPECT_TRUE(plan.edit(0, 0).neutral());
+  EXPECT_EQ(plan.edit(0, 2), (HeadEdit{.uniform = true}));
+  EXPECT_EQ(plan.edit(1, 2), (HeadEdit{.gain = 0.0F}));
+  EXPECT_TRUE(plan.edit(-1, 2).neutral()) << "an unknown layer is only what rows of all layers mean";
+  EXPECT_EQ(reach(*plan.choice(0, 2).pattern()), 7);
+  EXPECT_EQ(&plan.choice(1, 2), &plan.choice(1, 0));
+  EXPECT_EQ(Plan::from_json(plan.print()), plan);
+  EXPECT_FALSE(plan == Plan::from_json(R"json({"default": {"attn": "window(7)"}})json"));
+  Plan::Row row;
+  row.steer = parse_spec("scale_head(2)");
+  EXPECT_EQ(plan.with_row(row).edit(1, 2).gain, 2.0F);
+  EXPECT_EQ(plan.edit(1, 2).gain, 0.0F);
+}
+
+TEST(Plan, SaysWhatIsWrongWithAnEdit) {
+  const auto steer_error = [](const std::string& spec) {
+    return json_error(R"({"rows": [{"steer": ")" + spec + R"("}]})");
+  };
+  EXPECT_EQ(steer_error("unifrom"), "plan: rows[0].steer: unknown edit \"unifrom\"; did you mean \"uniform\"?");
+  EXPECT_EQ(steer_error("window(5)"), "plan: rows[0].steer: unknown edit \"window\"; the nearest known is \"uniform\"");
+  EXPECT_EQ(steer_error("uniform+scale_head"),
+            "plan: rows[0].steer: steer: it is one mechanism, such as uniform or scale_head(0), got "
+            "\"uniform+scale_head\"");
+  EXPECT_EQ(steer_error("scale_head(inf)"), "plan: rows[0].steer: steer/scale_head: gain must be a number, got inf");
+  EXPECT_EQ(steer_error("scale_head(1e300)"), "plan: rows[0].steer: steer/scale_head: gain must be a finite number");
+}
+
 TEST(Plan, WithoutADefaultEverythingIsDense) {
   EXPECT_EQ(Plan::from_json("{}"), Plan::from_spec("dense"));
   EXPECT_EQ(Plan::from_json(R"({"rows": []})"), Plan::from_spec("dense"));
@@ -113,11 +145,13 @@ std::string random_ranges(Random& random) {
 
 TEST(Plan, ParseOfPrintIsTheSame) {
   const std::vector<std::string> specs = {"dense", "window(5)+sink", "(window(n=8)+sink(1))&dense", "none"};
+  const std::vector<std::string> steers = {"uniform", "scale_head(0)", "scale_head(gain=1.5)"};
   for (std::uint64_t seed = 0; seed < 500; ++seed) {
     Random random(seed);
     std::string json = R"({"default": {"attn": ")" + random.pick(specs) + R"("}, "rows": [)";
     for (Pos n = random.between(1, 4); n > 0; --n) {
       json += R"({"attn": ")" + random.pick(specs) + '"';
+      if (random.one_in(3)) json += R"(, "steer": ")" + random.pick(steers) + '"';
       if (random.one_in(2)) json += R"(, "layers": ")" + random_ranges(random) + '"';
       if (random.one_in(2)) json += R"(, "heads": ")" + random_ranges(random) + '"';
       json += n > 1 ? "}, " : "}";
@@ -174,7 +208,8 @@ TEST(PlanJson, SaysWhatHasTheWrongShape) {
   EXPECT_EQ(json_error(R"({"default": "dense"})"), "plan: default must be an object, got string");
   EXPECT_EQ(json_error(R"({"rows": {}})"), "plan: rows must be an array, got object");
   EXPECT_EQ(json_error(R"({"rows": [3]})"), "plan: rows[0] must be an object, got number");
-  EXPECT_EQ(json_error(R"({"rows": [{"layers": "1"}]})"), "plan: rows[0] has no \"attn\", so it sets nothing");
+  EXPECT_EQ(json_error(R"({"rows": [{"layers": "1"}]})"),
+            "plan: rows[0] has neither \"attn\" nor \"steer\", so it sets nothing");
   EXPECT_EQ(json_error(R"({"rows": [{"attn": 5}]})"), "plan: rows[0].attn must be a string, got number");
 }
 

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <limits>
 #include <memory>
+#include <numeric>
 #include <string>
 #include <thread>
 #include <vector>
@@ -249,6 +250,10 @@ PlannedCost attend(const Plan& plan, const PlannedCall& planned, Team& team, Wor
   check(plan, planned);
   PlannedCost cost;
   cost.pairs_dense = visible_pairs(planned);
+  std::vector<int> heads(static_cast<std::size_t>(call.q.n_heads));
+  std::iota(heads.begin(), heads.end(), 0);
+  const std::vector<HeadEdit> edits = plan.edits(planned.layer, heads);
+  if (call.edits.empty()) call.edits = edits;
   Wheres wheres;
   if (!call.where.empty()) {
     wheres.borrow(call.where);

@@ -22,9 +22,9 @@ struct LayerMemory {
 
 /// One call of attention whose heads look where a plan says.
 struct PlannedCall {
-  /// `where` empty: the plan's choice is made; else these are used in its place. `precision` kAuto: the plan's own.
-  /// `bias` may be anything anywhere here: it is read wherever a query sees a key, and its -inf hides from every
-  /// pattern. `lse` and the rest as in AttendCall.
+  /// `where` empty: the plan's choice is made; else these are used in its place. `edits` empty: the plan's. `precision`
+  /// kAuto: the plan's own. `bias` may be anything anywhere here: it is read wherever a query sees a key, and its -inf
+  /// hides from every pattern. `lse` and the rest as in AttendCall.
   AttendCall attend;
   int layer = 0;
   /// The number that each query head has in the plan, where the call has only some of a layer's heads; empty: 0, 1, ...

@@ -78,6 +78,22 @@ TEST(Planned, GivesEachHeadItsRow) {
             "attend: heads must have one entry per query head (2), got 1");
 }
 
+TEST(Planned, SteersTheHeadsThatARowNames) {
+  const Plan plan = Plan::from_json(R"json({"rows": [{"layers": "3", "heads": "1", "steer": "scale_head(0)"}]})json");
+  const Problem problem({.q_len = 70, .kv_len = 200});
+  Output plain = problem.output(), steered = problem.output(), elsewhere = problem.output();
+  problem.run(plain, team_of(2), used_workspace());
+  PlannedCall call = planned(problem, steered);
+  call.layer = 3;
+  attend(plan, call, team_of(2), used_workspace());
+  for (Pos i = 0; i < 70; ++i) {
+    EXPECT_TRUE(steered.same_bits(plain, i, 0)) << i;
+    for (const float o : steered.o(i, 1)) EXPECT_EQ(o, 0.0F) << i;
+  }
+  attend(plan, planned(problem, elsewhere), team_of(2), used_workspace());
+  EXPECT_TRUE(elsewhere.same_bits(plain)) << "layer 0 is not named";
+}
+
 TEST(Planned, ReadsABiasWhereverAQuerySeesAKey) {
   for (const Pos q_len : {1, 33, 150}) {
     for (const DType type : {DType::f16, DType::f32}) {

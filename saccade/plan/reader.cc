@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 #include <span>
 #include <system_error>
@@ -20,7 +21,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::string_view kPlanKeys[] = {"default", "rows"};
 constexpr std::string_view kDefaultKeys[] = {"attn", "precision", "linear"};
-constexpr std::string_view kRowKeys[] = {"attn", "heads", "layers"};
+constexpr std::string_view kRowKeys[] = {"attn", "heads", "layers", "steer"};
 constexpr Pos kMostNumber = 1'000'000;  // no model has as many layers or heads; keeps sums far from overflow
 
 /// Our own line for what nlohmann says: "[json.exception.parse_error.101] parse error at line 1, column 2: ...".
@@ -57,17 +58,23 @@ void check_keys(const Json& object, std::string_view place, std::span<const std:
   }
 }
 
-Spec read_attn(const Json& row, std::string_view place) {
-  if (!row.contains("attn")) fail_user(fmt::format("plan: {} has no \"attn\", so it sets nothing", place));
-  const Json& attn = row["attn"];
-  if (!attn.is_string()) fail_user(fmt::format("plan: {}.attn must be a string, got {}", place, attn.type_name()));
+/// The spec under a key, if it is there; built once here, where an error can still say in which row.
+template <class Build>
+std::optional<Spec> read_spec(const Json& row, std::string_view key, std::string_view place, Build build) {
+  if (!row.contains(key)) return std::nullopt;
+  const Json& typed = row[key];
+  if (!typed.is_string()) fail_user(fmt::format("plan: {}.{} must be a string, got {}", place, key, typed.type_name()));
   try {
-    Spec spec = parse_spec(attn.get_ref<const std::string&>());
-    build_choice(spec);  // here, where an error can still say in which row
+    Spec spec = parse_spec(typed.get_ref<const std::string&>());
+    build(spec);
     return spec;
   } catch (const Error& error) {
-    throw Error(error.fault(), fmt::format("plan: {}.attn: {}", place, error.what()));
+    throw Error(error.fault(), fmt::format("plan: {}.{}: {}", place, key, error.what()));
   }
+}
+
+std::optional<Spec> read_attn(const Json& row, std::string_view place) {
+  return read_spec(row, "attn", place, build_choice);
 }
 
 /// A word under this key of the default, as `parse` understands it; nothing when the key is not there.
@@ -159,15 +166,15 @@ LinearLayers parse_linear(std::string_view word) {
 PlanRows read_plan(std::string_view text) {
   const Json json = parse_json(text);
   PlanRows plan;
-  plan.default_row.attn.name = "dense";
+  plan.default_row.attn = parse_spec("dense");
   check_keys(json, "", kPlanKeys);
   if (json.contains("default")) {
     check_keys(json["default"], "default", kDefaultKeys);
     const Json& row = json["default"];
     plan.precision = read_word(row, "precision", parse_precision).value_or(Precision::kAuto);
     plan.linear = read_word(row, "linear", parse_linear).value_or(LinearLayers::kAuto);
-    const bool sets_others = row.contains("precision") || row.contains("linear");
-    if (row.contains("attn") || !sets_others) plan.default_row.attn = read_attn(row, "default");
+    if (row.empty()) fail_user("plan: default has no \"attn\", so it sets nothing");
+    if (row.contains("attn")) plan.default_row.attn = read_attn(row, "default");
   }
   if (!json.contains("rows")) return plan;
   const Json& rows = json["rows"];
@@ -175,15 +182,20 @@ PlanRows read_plan(std::string_view text) {
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const std::string place = fmt::format("rows[{}]", i);
     check_keys(rows[i], place, kRowKeys);
-    plan.rows.push_back(
-        {read_ranges(rows[i], "layers", place), read_ranges(rows[i], "heads", place), read_attn(rows[i], place)});
+    Plan::Row row{.layers = read_ranges(rows[i], "layers", place),
+                  .heads = read_ranges(rows[i], "heads", place),
+                  .attn = read_attn(rows[i], place),
+                  .steer = read_spec(rows[i], "steer", place, build_edit)};
+    if (!row.attn && !row.steer)
+      fail_user(fmt::format("plan: {} has neither \"attn\" nor \"steer\", so it sets nothing", place));
+    plan.rows.push_back(std::move(row));
   }
   return plan;
 }
 
 std::string write_plan(const PlanRows& plan) {
   Json json;
-  json["default"]["attn"] = print_spec(plan.default_row.attn);
+  json["default"]["attn"] = print_spec(*plan.default_row.attn);
   if (plan.precision != Precision::kAuto) json["default"]["precision"] = name_of(plan.precision);
   if (plan.linear != LinearLayers::kAuto) json["default"]["linear"] = name_of(plan.linear);
   json["rows"] = Json::array();
@@ -191,7 +203,8 @@ std::string write_plan(const PlanRows& plan) {
     Json out;
     if (!row.layers.empty()) out["layers"] = print_ranges(row.layers);
     if (!row.heads.empty()) out["heads"] = print_ranges(row.heads);
-    out["attn"] = print_spec(row.attn);
+    if (row.attn) out["attn"] = print_spec(*row.attn);
+    if (row.steer) out["steer"] = print_spec(*row.steer);
     json["rows"].push_back(std::move(out));
   }
   return json.dump();

@@ -17,7 +17,7 @@ struct PlanRows {
 };
 
 /// Reads {"default": {"attn": SPEC, "precision": WORD, "linear": WORD}, "rows": [{"layers": "2-23", "heads": "0,3-5",
-/// "attn": SPEC}]}.
+/// "attn": SPEC, "steer": SPEC}]}.
 /// Without "default", everything is dense. Errors: Fault::kUser, one line, "plan: rows[0].layers: ...".
 PlanRows read_plan(std::string_view json);
 

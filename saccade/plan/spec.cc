@@ -210,4 +210,16 @@ ChoicePtr build_choice(const Spec& spec) {
   return spec.kind == Spec::Kind::kUnion ? unite(std::move(parts)) : intersect(std::move(parts));
 }
 
+HeadEdit build_edit(const Spec& spec) {
+  if (spec.kind != Spec::Kind::kMechanism)
+    fail_user(
+        fmt::format("steer: it is one mechanism, such as uniform or scale_head(0), got {}", quote(print_spec(spec))));
+  std::vector<std::string_view> known;
+  for (const MechanismInfo* info : edits()) {
+    if (info->name == spec.name) return info->make_edit(spec.args);
+    known.push_back(info->name);
+  }
+  fail_user(fmt::format("unknown edit {}; {}", quote(spec.name), suggest(spec.name, known)));
+}
+
 }  // namespace saccade

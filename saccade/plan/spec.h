@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "saccade/steer/edit.h"
 #include "saccade/where/choice.h"
 
 namespace saccade {
@@ -35,5 +36,8 @@ std::string print_spec(const Spec& spec);
 /// Looks every name up in the catalogue and builds the pattern, or what will choose one.
 /// Errors: Fault::kUser, one line; an unknown mechanism or parameter names its nearest neighbour.
 ChoicePtr build_choice(const Spec& spec);
+
+/// What a spec of steer/ edits: one mechanism, such as uniform or scale_head(0). Errors: as build_choice.
+HeadEdit build_edit(const Spec& spec);
 
 }  // namespace saccade

@@ -137,6 +137,26 @@ INSTANTIATE_TEST_SUITE_P(Plugin, SelectorIn,
                                            "xattention(tau=0.5)", "sparge(tau=0.5)+sink(4)"),
                          [](const auto& info) { return "Spec" + std::to_string(info.index); });
 
+/// A plan's edits reach the heads of the layer that they name, in prompts and in steps, and no other.
+TEST(Plans, SteerHeads) {
+  const Prompt prompt({}, 17);  // of layer 3
+  const auto run = [&](const std::string& rows, Range queries) {
+    ggml_backend_t ours = our_backend("dense", 2);
+    llama::use_plan(plan_of("{\"rows\": [" + rows + "]}"));
+    return prompt.run(ours, queries);
+  };
+  const std::string row = R"json("heads": "1", "steer": "scale_head(-2)"})json";
+  for (const Range queries : {Range{0, 256}, Range{256, 257}}) {
+    const std::vector<float> plain = run("", queries), steered = run("{\"layers\": \"3\", " + row, queries);
+    EXPECT_EQ(run("{\"layers\": \"0-2,4\", " + row, queries), plain);
+    ASSERT_EQ(steered.size(), plain.size());
+    for (std::size_t i = 0; i < plain.size(); ++i) {
+      const bool named = i / 64 % 4 == 1;
+      ASSERT_EQ(steered[i], named ? -2 * plain[i] : plain[i]) << i;
+    }
+  }
+}
+
 /// Every selector there is, with its defaults.
 TEST(Selectors, AllRunInsideTheBackend) {
   const Prompt prompt({}, 15);

@@ -1,7 +1,7 @@
 """Fails when a source includes what its folder may not see: layering.py ROOT.
 
-base < kernel < {combine, linear} < {where, weigh, see} < attend < plan < {judge, report} < {capi, plugins} < {apps, python};
-oracle sees only base, and only apps and python see it: they judge what they measure, or hand it out. Folders on one level
+base < kernel < {combine, linear} < {where, weigh, see, steer} < attend < plan < {judge, report} < {capi, plugins} < {apps,
+python}; oracle sees only base, and only apps and python see it: they judge what they measure, or hand it out. Folders on one level
 do not see one another. Tests (*_test.cc, tests/) may include anything; nothing else may include tests/.
 """
 
@@ -13,7 +13,7 @@ LEVELS = [
     ["base"],
     ["kernel"],
     ["combine", "linear"],
-    ["where", "weigh", "see"],
+    ["where", "weigh", "see", "steer"],
     ["attend"],
     ["plan"],
     ["judge", "report"],

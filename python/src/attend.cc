@@ -51,10 +51,12 @@ class Job {
     if (q_len * attend.k.len * attend.q.n_heads * attend.q.dim > kLong) {
       planned.stop = [&interrupt] { return interrupt.asked(); };
     }
+    Team& team = engine.team_for(
+        2.0 * static_cast<double>(q_len * attend.k.len * attend.q.n_heads * (attend.q.dim + attend.v.dim)));
     call_.run_parts(planned, i, [&](const PlannedCall& part) {
-      cost += saccade::attend(call_.attn.plan, part, engine.team(), engine.workspace());
+      cost += saccade::attend(call_.attn.plan, part, team, engine.workspace());
     });
-    if (output_.rounds()) output_.round(attend.o.data, row, q_len, engine.team());
+    if (output_.rounds()) output_.round(attend.o.data, row, q_len, team);
   }
 
   Call& call_;

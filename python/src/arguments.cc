@@ -18,23 +18,23 @@ namespace saccade::python {
 namespace {
 
 /// Specs are read once: reading one takes as long as a small call. Guarded by the GIL.
-const Plan& plan_of_spec(const std::string& spec) {
+std::shared_ptr<const Plan> plan_of_spec(const std::string& spec) {
   constexpr std::size_t kMost = 256;
-  static auto* const known = new std::map<std::string, Plan>;
+  static auto* const known = new std::map<std::string, std::shared_ptr<const Plan>>;
   const auto found = known->find(spec);
   if (found != known->end()) return found->second;
-  Plan plan = Plan::from_spec(spec);
+  auto plan = std::make_shared<const Plan>(Plan::from_spec(spec));
   if (known->size() == kMost) known->clear();
   return known->emplace(spec, std::move(plan)).first->second;
 }
 
 /// A whole plan, or one row of it.
-Plan plan_of_dict(nb::handle dict) {
+std::shared_ptr<const Plan> plan_of_dict(nb::handle dict) {
+  const auto has = [&](const char* key) { return nb::cast<nb::dict>(dict).contains(key); };
   nb::object plan = nb::borrow(dict);
-  if (!dict.attr("__contains__")("default") && !dict.attr("__contains__")("rows")) {
+  if (!has("default") && !has("rows")) {
     nb::dict whole;
-    const bool some = dict.attr("__contains__")("layers") || dict.attr("__contains__")("heads");
-    if (some) {
+    if (has("layers") || has("heads")) {
       nb::list rows;
       rows.append(dict);
       whole["rows"] = rows;
@@ -43,14 +43,15 @@ Plan plan_of_dict(nb::handle dict) {
     }
     plan = whole;
   }
-  return Plan::from_json(nb::cast<std::string>(nb::module_::import_("json").attr("dumps")(plan)));
+  return std::make_shared<const Plan>(
+      Plan::from_json(nb::cast<std::string>(nb::module_::import_("json").attr("dumps")(plan))));
 }
 
 }  // namespace
 
 Attn read_attn(nb::handle attn) {
   if (nb::isinstance<nb::str>(attn)) return {plan_of_spec(nb::cast<std::string>(attn))};
-  if (nb::isinstance<Plan>(attn)) return {nb::cast<const Plan&>(attn)};
+  if (nb::isinstance<Plan>(attn)) return {std::make_shared<const Plan>(nb::cast<const Plan&>(attn))};
   if (nb::isinstance<Patterns>(attn)) return {plan_of_spec("dense"), &nb::cast<const Patterns&>(attn)};
   if (nb::isinstance<nb::dict>(attn)) return {plan_of_dict(attn)};
   if (nb::hasattr(attn, "name")) {

@@ -2,6 +2,7 @@
 
 #include <nanobind/nanobind.h>
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,7 +22,7 @@ struct Patterns {
 
 /// What `attn` says: a plan, or patterns, and then the plan is dense.
 struct Attn {
-  Plan plan;
+  std::shared_ptr<const Plan> plan;
   const Patterns* patterns = nullptr;  ///< borrowed from the caller's object
 };
 

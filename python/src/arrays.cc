@@ -24,7 +24,7 @@ nb::handle tensor_type() {
 
 bool is_tensor(nb::handle object) {
   const nb::handle type = tensor_type();
-  return type.is_valid() && PyObject_IsInstance(object.ptr(), type.ptr()) == 1;
+  return type.is_valid() && PyType_IsSubtype(Py_TYPE(object.ptr()), reinterpret_cast<PyTypeObject*>(type.ptr())) != 0;
 }
 
 const nb::object& torch() {
@@ -36,6 +36,9 @@ const nb::object& numpy_empty() {
   static const nb::object* const empty = new nb::object(nb::module_::import_("numpy").attr("empty"));
   return *empty;
 }
+
+/// str(object)
+std::string text_of(const nb::object& object) { return nb::cast<std::string>(nb::steal(PyObject_Str(object.ptr()))); }
 
 /// A tensor without its place in autograd's graph. There is no backward pass.
 nb::object without_graph(nb::handle tensor, const std::string& name) {
@@ -51,7 +54,7 @@ nb::object without_graph(nb::handle tensor, const std::string& name) {
 nb::object bits_of_ml_bf16(nb::handle object) {
   if (!nb::hasattr(object, "dtype") || !nb::hasattr(object, "view")) return {};
   const nb::object dtype = object.attr("dtype");
-  if (!nb::hasattr(dtype, "name") || nb::cast<std::string>(nb::str(dtype.attr("name"))) != "bfloat16") return {};
+  if (!nb::hasattr(dtype, "name") || text_of(dtype.attr("name")) != "bfloat16") return {};
   return object.attr("view")("uint16");
 }
 
@@ -63,19 +66,21 @@ void type_error(const std::string& line) { throw nb::type_error(line.c_str()); }
 
 Array::Array(nb::handle object, std::string name) : name_(std::move(name)) {
   nb::object source = nb::borrow(object);
-  if (is_tensor(object)) {
-    const auto device = nb::cast<std::string>(nb::str(object.attr("device").attr("type")));
-    if (device != "cpu") type_error(name_ + " must be on the CPU, got a tensor on " + device);
-    source = without_graph(object, name_);
-  } else if (nb::object bits = bits_of_ml_bf16(object); bits.is_valid()) {
-    source = std::move(bits);
-    is_ml_bf16_ = true;
-  }
+  const bool tensor = is_tensor(object);
+  if (tensor) source = without_graph(object, name_);
   if (!nb::try_cast(source, array_, false)) {
     PyErr_Clear();
+    source = bits_of_ml_bf16(object);
+    is_ml_bf16_ = source.is_valid() && nb::try_cast(source, array_, false);
+    PyErr_Clear();
+  }
+  const bool on_cpu = array_.is_valid() && array_.device_type() == nb::device::cpu::value;
+  if (tensor && !on_cpu) {
+    type_error(name_ + " must be on the CPU, got a tensor on " + text_of(object.attr("device")));
+  }
+  if (!on_cpu) {
     type_error(name_ + " must be a NumPy array or a CPU tensor of f32, f16 or bf16, got " + kind_of(object));
   }
-  if (array_.device_type() != nb::device::cpu::value) type_error(name_ + " must be on the CPU");
 }
 
 std::string Array::shape_text() const {
@@ -118,7 +123,7 @@ DType Array::float_dtype() const {
 
 void Array::want_contiguous_rows() const {
   const int last = ndim() - 1;
-  if (shape(last) > 1 && stride(last) != 1) {
+  if (array_.size() > 0 && shape(last) > 1 && stride(last) != 1) {
     fail_user(name_ + "'s last dimension must be contiguous, got a stride of " + std::to_string(stride(last)) +
               " elements");
   }

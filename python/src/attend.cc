@@ -54,7 +54,7 @@ class Job {
     Team& team = engine.team_for(
         2.0 * static_cast<double>(q_len * attend.k.len * attend.q.n_heads * (attend.q.dim + attend.v.dim)));
     call_.run_parts(planned, i, [&](const PlannedCall& part) {
-      cost += saccade::attend(call_.attn.plan, part, team, engine.workspace());
+      cost += saccade::attend(*call_.attn.plan, part, team, engine.workspace());
     });
     if (output_.rounds()) output_.round(attend.o.data, row, q_len, team);
   }
@@ -198,20 +198,20 @@ void bind_attend(nb::module_& m) {
       .def_ro("heads_dense_by_floor", &PlannedCost::heads_dense_by_floor, "Dense because of floor.")
       .def_ro("heads_dense_by_cost", &PlannedCost::heads_dense_by_cost, "Dense because selecting would not pay.");
 
-  m.def("attend", &attend, "q"_a, "k"_a, "v"_a, "attn"_a = "dense", nb::kw_only(), "weigh"_a = "softmax",
-        "causal"_a = true, "scale"_a = nb::none(), "mask"_a = nb::none(), "slopes"_a = nb::none(),
-        "sink_scores"_a = nb::none(), "precision"_a = "auto", "q_begin"_a = nb::none(), "cu_seqlens"_a = nb::none(),
-        "cu_seqlens_k"_a = nb::none(), "layer"_a = 0, "out"_a = nb::none(), "return_lse"_a = false,
-        "return_cost"_a = false, kAttendDoc,
+  m.def("attend", &attend, "q"_a.none(), "k"_a.none(), "v"_a.none(), "attn"_a = "dense", nb::kw_only(),
+        "weigh"_a = "softmax", "causal"_a = true, "scale"_a = nb::none(), "mask"_a = nb::none(),
+        "slopes"_a = nb::none(), "sink_scores"_a = nb::none(), "precision"_a = "auto", "q_begin"_a = nb::none(),
+        "cu_seqlens"_a = nb::none(), "cu_seqlens_k"_a = nb::none(), "layer"_a = 0, "out"_a = nb::none(),
+        "return_lse"_a = false, "return_cost"_a = false, kAttendDoc,
         nb::sig("def attend(q: typing.Any, k: typing.Any, v: typing.Any, attn: typing.Any = 'dense', *, weigh: str = "
                 "'softmax', causal: bool = True, scale: float | None = None, mask: typing.Any = None, slopes: "
                 "typing.Any = None, sink_scores: typing.Any = None, precision: str = 'auto', q_begin: int | None = "
                 "None, cu_seqlens: typing.Any = None, cu_seqlens_k: typing.Any = None, layer: int = 0, out: typing.Any "
                 "= None, return_lse: bool = False, return_cost: bool = False) -> typing.Any"));
-  m.def("decode", &decode, "q"_a, "k"_a, "v"_a, "attn"_a = "dense", "kv_lens"_a = nb::none(), nb::kw_only(),
-        "weigh"_a = "softmax", "scale"_a = nb::none(), "slopes"_a = nb::none(), "sink_scores"_a = nb::none(),
-        "mask"_a = nb::none(), "precision"_a = "auto", "layer"_a = 0, "out"_a = nb::none(), "return_lse"_a = false,
-        "return_cost"_a = false, kDecodeDoc,
+  m.def("decode", &decode, "q"_a.none(), "k"_a.none(), "v"_a.none(), "attn"_a = "dense", "kv_lens"_a = nb::none(),
+        nb::kw_only(), "weigh"_a = "softmax", "scale"_a = nb::none(), "slopes"_a = nb::none(),
+        "sink_scores"_a = nb::none(), "mask"_a = nb::none(), "precision"_a = "auto", "layer"_a = 0,
+        "out"_a = nb::none(), "return_lse"_a = false, "return_cost"_a = false, kDecodeDoc,
         nb::sig("def decode(q: typing.Any, k: typing.Any, v: typing.Any, attn: typing.Any = 'dense', kv_lens: "
                 "typing.Any = None, *, weigh: str = 'softmax', scale: float | None = None, slopes: typing.Any = None, "
                 "sink_scores: typing.Any = None, mask: typing.Any = None, precision: str = 'auto', layer: int = 0, "

@@ -6,6 +6,7 @@
 
 #include "python/src/bind.h"
 #include "saccade/base/error.h"
+#include "saccade/plan/catalogue_json.h"
 #include "saccade/plan/nearest.h"
 
 namespace nb = nanobind;
@@ -14,46 +15,9 @@ using namespace nb::literals;
 namespace saccade::python {
 namespace {
 
-const char* goes_by(MechanismKind kind) {
-  switch (kind) {
-    case MechanismKind::kPattern:
-      return "positions";
-    case MechanismKind::kSelector:
-      return "data";
-    case MechanismKind::kReviewer:
-      return "choices";
-    case MechanismKind::kProbe:
-      return "weights";
-  }
-  return "?";
-}
-
-nb::str text(std::string_view view) { return nb::str(view.data(), view.size()); }
-
+/// The object that the command line and the C ABI show too.
 nb::dict to_dict(const MechanismInfo& info) {
-  nb::list params;
-  for (const ParamInfo& param : info.params) {
-    nb::dict one;
-    one["name"] = param.name;
-    one["type"] = param.type;
-    one["default"] = param.default_value;
-    one["help"] = param.help;
-    params.append(one);
-  }
-  nb::dict dict;
-  dict["word"] = text(info.word);
-  dict["name"] = text(info.name);
-  dict["params"] = params;
-  dict["sentence"] = text(info.sentence);
-  dict["source"] = text(info.source);
-  dict["goes_by"] = goes_by(info.kind);
-  if (info.kind != MechanismKind::kSelector) return dict;
-  dict["prefill"] = info.traits.prefill;
-  dict["decode"] = info.traits.decode;
-  dict["exact_on_selection"] = info.traits.exact_on_selection;
-  dict["needle"] = info.traits.needle;
-  dict["depends_on_batch"] = info.traits.depends_on_batch;
-  return dict;
+  return nb::cast<nb::dict>(nb::module_::import_("json").attr("loads")(to_json(info).dump()));
 }
 
 nb::list list_mechanisms(const std::optional<std::string>& word) {

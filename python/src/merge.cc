@@ -99,7 +99,7 @@ nb::object merge_arrays(nb::handle o_a, nb::handle lse_a, nb::handle o_b, nb::ha
 }  // namespace
 
 void bind_merge(nb::module_& m) {
-  m.def("merge", &merge_arrays, "o_a"_a, "lse_a"_a, "o_b"_a, "lse_b"_a,
+  m.def("merge", &merge_arrays, "o_a"_a.none(), "lse_a"_a.none(), "o_b"_a.none(), "lse_b"_a.none(),
         R"(Joins two results over disjoint keys into the result over all of them.
 
   lse = log(exp(lse_a) + exp(lse_b));  o = exp(lse_a - lse) o_a + exp(lse_b - lse) o_b

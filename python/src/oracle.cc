@@ -102,7 +102,7 @@ void attend_all(Call& call, const Result& result) {
     const Pos first = call.batch.first_row(i);
     std::fill_n(result.o + first * result.n_heads * result.dim, o.size(), 0.0);
     call.run_parts(planned, i, [&](const PlannedCall& part) {
-      attend_part(call.attn.plan, part, result, first + q_len - part.attend.q.len, engine->team());
+      attend_part(*call.attn.plan, part, result, first + q_len - part.attend.q.len, engine->team());
     });
     if (q_len <= attend.k.len) continue;
     const Pos n_before = q_len - attend.k.len;
@@ -160,9 +160,9 @@ void merge(const Doubles& o_a, const Doubles& lse_a, const Doubles& o_b, const D
 }  // namespace
 
 void bind_oracle(nb::module_& m) {
-  m.def("oracle_attend", &attend, "q"_a, "k"_a, "v"_a, "attn"_a = "dense", nb::kw_only(), "weigh"_a = "softmax",
-        "causal"_a = true, "scale"_a = nb::none(), "mask"_a = nb::none(), "slopes"_a = nb::none(),
-        "sink_scores"_a = nb::none(), "q_begin"_a = nb::none(), "cu_seqlens"_a = nb::none(),
+  m.def("oracle_attend", &attend, "q"_a.none(), "k"_a.none(), "v"_a.none(), "attn"_a = "dense", nb::kw_only(),
+        "weigh"_a = "softmax", "causal"_a = true, "scale"_a = nb::none(), "mask"_a = nb::none(),
+        "slopes"_a = nb::none(), "sink_scores"_a = nb::none(), "q_begin"_a = nb::none(), "cu_seqlens"_a = nb::none(),
         "cu_seqlens_k"_a = nb::none(), "layer"_a = 0,
         R"(The definition of attend(), in fp64, on what its heads choose: (o, lse), both f64.
 

@@ -28,7 +28,7 @@ void bind_plan(nb::module_& m) {
   nb::class_<Patterns>(m, "Patterns", "Who sees whom, already decided: what select() and mask_mod() return.");
   nb::class_<Plan> plan(m, "Plan", kPlanDoc);
   plan.def(
-      "__init__", [](Plan* self, nb::handle attn) { new (self) Plan(read_attn(attn).plan); }, "attn"_a,
+      "__init__", [](Plan* self, nb::handle attn) { new (self) Plan(*read_attn(attn).plan); }, "attn"_a,
       nb::sig("def __init__(self, attn: str | dict | Plan) -> None"));
   plan.def_static("load", &Plan::load, "file_or_spec"_a,
                   "A file that exists is read as JSON, anything else is a spec.");

@@ -29,8 +29,8 @@ struct Record {
   /// floor on recovered mass, and because selecting cost more than it saved.
   std::int64_t heads_chosen = 0, heads_dense_by_rule = 0, heads_dense_by_floor = 0, heads_dense_by_cost = 0;
 
-  std::int64_t linear_calls = 0;  ///< MUL_MAT nodes that ran here
-  std::int64_t linear_flop = 0;   ///< theirs: 2 tokens x parameters
+  std::int64_t linear_calls = 0;  ///< MUL_MAT and MUL_MAT_ID nodes that ran here
+  std::int64_t linear_flop = 0;   ///< theirs: 2 tokens x parameters that they meet
   std::int64_t linear_ns = 0;     ///< wall time of those nodes
 };
 

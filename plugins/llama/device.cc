@@ -116,6 +116,16 @@ struct Backend {
     linear({static_cast<const float*>(x.data), floats(x), x.ne[1], x.ne[0], products}, workers(), linear_workspace);
     done.linear_calls = static_cast<std::int64_t>(nodes.size());
     done.linear_ns = ns_since(start);
+    count(done);
+  }
+
+  void run_experts(const ggml_tensor& node) {
+    const auto start = std::chrono::steady_clock::now();
+    linear_experts(experts_call_of(node, state().ggml, repacked()), workers(), linear_workspace);
+    count({.linear_calls = 1, .linear_flop = flop_of(node), .linear_ns = ns_since(start)});
+  }
+
+  void count(const Record& done) {
     add(record, done);
     const std::lock_guard lock(state().mutex);
     add(state().record, done);
@@ -213,6 +223,10 @@ ggml_status backend_compute(ggml_backend_t backend, ggml_cgraph* graph) {
         i += static_cast<int>(products.size()) - 1;
         continue;
       }
+      if (can_run_experts(node, ggml, repacked())) {
+        backend_of(backend).run_experts(node);
+        continue;
+      }
       if (node.op != GGML_OP_FLASH_ATTN_EXT || !can_run(node)) {
         log(GGML_LOG_LEVEL_ERROR, "saccade: %s was given to us although we declined it\n", node.name);
         return GGML_STATUS_FAILED;
@@ -268,6 +282,9 @@ bool device_supports_op(ggml_backend_dev_t, const ggml_tensor* node) {
   if (plan == nullptr) return false;
   if (node->op == GGML_OP_MUL_MAT) {
     return plan->linear() == LinearLayers::kAuto && can_run_linear(*node, state().ggml, repacked());
+  }
+  if (node->op == GGML_OP_MUL_MAT_ID) {
+    return plan->linear() == LinearLayers::kAuto && can_run_experts(*node, state().ggml, repacked());
   }
   if (node->op == GGML_OP_FLASH_ATTN_EXT) {
     if (!can_run(*node) || !passes_probation(*node)) return false;

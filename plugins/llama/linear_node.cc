@@ -8,6 +8,9 @@ namespace {
 /// From this many tokens on ours was faster for every type (docs/decisions/0008); K-quants, which ggml multiplies
 /// faster than others, need more.
 constexpr std::int64_t kFewestTokens = 32, kFewestTokensK = 96;
+/// The same for each expert of a mixture, on average: ggml multiplies experts more slowly, above all those that it
+/// packed.
+constexpr std::int64_t kFewestOfExpert = 16, kFewestOfExpertK = 96, kFewestOfExpertKPacked = 32;
 
 std::optional<ParamFormat> repacked_format(const ggml_tensor& weights, const Repacked& repacked) {
   if (weights.extra == nullptr || weights.ne[1] % block_of(ParamFormat::q4_0x8).n_rows != 0) return std::nullopt;
@@ -17,6 +20,22 @@ std::optional<ParamFormat> repacked_format(const ggml_tensor& weights, const Rep
 }
 
 bool is_matrix(const ggml_tensor& tensor) { return tensor.ne[2] == 1 && tensor.ne[3] == 1; }
+
+bool has_floats(const ggml_tensor& tensor) {
+  return tensor.type == GGML_TYPE_F32 && tensor.nb[0] == sizeof(float) && tensor.nb[1] % sizeof(float) == 0 &&
+         tensor.nb[2] % sizeof(float) == 0;
+}
+
+std::ptrdiff_t floats(std::size_t bytes) { return static_cast<std::ptrdiff_t>(bytes / sizeof(float)); }
+
+bool is_k_quant(ParamFormat type) { return block_of(type).n_params == 256; }
+
+std::int64_t fewest_tokens(ParamFormat type) { return is_k_quant(type) ? kFewestTokensK : kFewestTokens; }
+
+std::int64_t fewest_tokens_of_expert(ParamFormat type) {
+  if (!is_k_quant(type)) return kFewestOfExpert;
+  return block_of(type).n_rows > 1 ? kFewestOfExpertKPacked : kFewestOfExpertK;
+}
 
 }  // namespace
 
@@ -48,7 +67,11 @@ std::optional<ParamFormat> param_format_of(ggml_type type) {
 }
 
 std::optional<ParamView> params_of(const ggml_tensor& weights, const Ggml& ggml, const Repacked& repacked) {
-  if (weights.op != GGML_OP_NONE || weights.view_src != nullptr || !is_matrix(weights)) return std::nullopt;
+  return is_matrix(weights) ? experts_of(weights, ggml, repacked) : std::nullopt;
+}
+
+std::optional<ParamView> experts_of(const ggml_tensor& weights, const Ggml& ggml, const Repacked& repacked) {
+  if (weights.op != GGML_OP_NONE || weights.view_src != nullptr || weights.ne[3] != 1) return std::nullopt;
   if (weights.buffer == nullptr || weights.buffer->usage != GGML_BACKEND_BUFFER_USAGE_WEIGHTS) return std::nullopt;
   const bool is_repacked = repacked.type != nullptr && weights.buffer->buft == repacked.type;
   if (!is_repacked && !ggml.buft_is_host(weights.buffer->buft)) return std::nullopt;
@@ -65,14 +88,44 @@ std::optional<ParamView> params_of(const ggml_tensor& weights, const Ggml& ggml,
 bool can_run_linear(const ggml_tensor& node, const Ggml& ggml, const Repacked& repacked) {
   const ggml_tensor *weights = node.src[0], *x = node.src[1];
   if (node.op != GGML_OP_MUL_MAT || weights == nullptr || x == nullptr) return false;
-  if (x->type != GGML_TYPE_F32 || node.type != GGML_TYPE_F32 || !is_matrix(*x) || !is_matrix(node)) return false;
-  if (x->nb[0] != sizeof(float) || node.nb[0] != sizeof(float)) return false;
-  if (x->nb[1] % sizeof(float) != 0 || node.nb[1] % sizeof(float) != 0) return false;
+  if (!has_floats(*x) || !has_floats(node) || !is_matrix(*x) || !is_matrix(node)) return false;
   if (node.op_params[1] != 0) return false;  // a hint that this is no plain product
   const auto params = params_of(*weights, ggml, repacked);
   if (!params || params->dim != x->ne[0] || params->n_rows != node.ne[0]) return false;
-  const bool is_k_quant = block_of(params->type).n_params == 256;
-  return x->ne[1] >= (is_k_quant ? kFewestTokensK : kFewestTokens);
+  return x->ne[1] >= fewest_tokens(params->type);
+}
+
+bool can_run_experts(const ggml_tensor& node, const Ggml& ggml, const Repacked& repacked) {
+  const ggml_tensor *weights = node.src[0], *x = node.src[1], *experts = node.src[2];
+  if (node.op != GGML_OP_MUL_MAT_ID || weights == nullptr || x == nullptr || experts == nullptr) return false;
+  if (!has_floats(*x) || !has_floats(node) || x->ne[3] != 1 || node.ne[3] != 1) return false;
+  if (experts->type != GGML_TYPE_I32 || !is_matrix(*experts) || experts->nb[0] != sizeof(std::int32_t) ||
+      experts->nb[1] % sizeof(std::int32_t) != 0) {
+    return false;
+  }
+  const std::int64_t n_slots = experts->ne[0], n_tokens = experts->ne[1];
+  if (x->ne[2] != n_tokens || (x->ne[1] != 1 && x->ne[1] != n_slots)) return false;
+  if (node.ne[1] != n_slots || node.ne[2] != n_tokens) return false;
+  const auto params = experts_of(*weights, ggml, repacked);
+  if (!params || params->dim != x->ne[0] || params->n_rows != node.ne[0]) return false;
+  return n_tokens * n_slots >= fewest_tokens_of_expert(params->type) * weights->ne[2];
+}
+
+ExpertsCall experts_call_of(const ggml_tensor& node, const Ggml& ggml, const Repacked& repacked) {
+  const ggml_tensor &weights = *node.src[0], &x = *node.src[1], &experts = *node.src[2];
+  return {.x = static_cast<const float*>(x.data),
+          .x_stride = floats(x.nb[2]),
+          .x_slot_stride = x.ne[1] == 1 ? 0 : floats(x.nb[1]),
+          .experts = static_cast<const std::int32_t*>(experts.data),
+          .experts_stride = static_cast<std::ptrdiff_t>(experts.nb[1] / sizeof(std::int32_t)),
+          .params = *experts_of(weights, ggml, repacked),
+          .expert_stride = static_cast<std::ptrdiff_t>(weights.nb[2]),
+          .n_experts = weights.ne[2],
+          .y = static_cast<float*>(node.data),
+          .y_stride = floats(node.nb[2]),
+          .y_slot_stride = floats(node.nb[1]),
+          .n_tokens = experts.ne[1],
+          .n_slots = experts.ne[0]};
 }
 
 }  // namespace saccade::llama

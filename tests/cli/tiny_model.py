@@ -1,5 +1,5 @@
 """Writes a small model of random weights that llama.cpp runs: two layers, 64 channels, 4 heads of 16... It answers noise,
-quickly, which is all that a test of the command line needs."""
+quickly, which is all that a test of the command line needs. Or the same with a mixture of experts in q4_0."""
 
 import random
 import struct
@@ -39,8 +39,31 @@ def _vocabulary():
     return tokens, types, [0.0] * len(tokens)
 
 
-def write(path, **changed):
-    """Keys in `changed` (with __ for .) replace what a key holds; None leaves it out."""
+def _q4_0(weights):
+    """Blocks of 32: an f16 scale, then 16 bytes; in their low halves the first 16, each 8 too large."""
+    blocks = []
+    for first in range(0, len(weights), 32):
+        block = weights[first : first + 32]
+        scale = max(block, key=abs) / -8
+        codes = [min(15, int(weight / scale + 8.5)) for weight in block]
+        blocks.append(struct.pack("<e16B", scale, *(low | high << 4 for low, high in zip(codes[:16], codes[16:]))))
+    return b"".join(blocks)
+
+
+def _read_q4_0(blocks):
+    weights = []
+    for first in range(0, len(blocks), 18):
+        scale, *codes = struct.unpack_from("<e16B", blocks, first)
+        weights += [scale * ((code & 15) - 8) for code in codes] + [scale * ((code >> 4) - 8) for code in codes]
+    return weights
+
+
+def _f32(weights):
+    return struct.pack(f"<{len(weights)}f", *weights)
+
+
+def write(path, n_experts=0, n_used=0, decoded=False, **changed):
+    """With experts, each layer has so many, of which each token uses some; `decoded`: the same numbers in f32. Keys in `changed` (with __ for .) replace what a key holds; None leaves it out."""
     tokens, types, scores = _vocabulary()
     pairs = {
         "general.architecture": "llama",
@@ -64,9 +87,15 @@ def write(path, **changed):
         "tokenizer.ggml.add_space_prefix": False,
         "tokenizer.chat_template": TEMPLATE,
     }
+    if n_experts:
+        pairs.update({"llama.expert_count": n_experts, "llama.expert_used_count": n_used})
     pairs.update({key.replace("__", "."): value for key, value in changed.items()})
     pairs = {key: value for key, value in pairs.items() if value is not None}
 
+    feed_forward = [("ffn_gate", (N_EMBD, N_FF)), ("ffn_up", (N_EMBD, N_FF)), ("ffn_down", (N_FF, N_EMBD))]
+    if n_experts:
+        feed_forward = [(name + "_exps", (*shape, n_experts)) for name, shape in feed_forward]
+        feed_forward.append(("ffn_gate_inp", (N_EMBD, n_experts)))
     shapes = [("token_embd.weight", (N_EMBD, len(tokens)))]
     for layer in range(N_LAYERS):
         for name, shape in (
@@ -76,9 +105,7 @@ def write(path, **changed):
             ("attn_v", (N_EMBD, N_KV_HEADS * HEAD_DIM)),
             ("attn_output", (N_HEADS * HEAD_DIM, N_EMBD)),
             ("ffn_norm", (N_EMBD,)),
-            ("ffn_gate", (N_EMBD, N_FF)),
-            ("ffn_up", (N_EMBD, N_FF)),
-            ("ffn_down", (N_FF, N_EMBD)),
+            *feed_forward,
         ):
             shapes.append((f"blk.{layer}.{name}.weight", shape))
     shapes += [("output_norm.weight", (N_EMBD,)), ("output.weight", (N_EMBD, len(tokens)))]
@@ -89,12 +116,15 @@ def write(path, **changed):
         n = 1
         for dim in shape:
             n *= dim
-        table += _text(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, 0, len(data))
+        kind, pack = (2, _q4_0) if "_exps" in name and not decoded else (0, _f32)
+        table += _text(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, kind, len(data))
         if name.endswith("norm.weight"):
             weights = [1.0] * n
         else:
             weights = [generator.gauss(0, 0.3 if name.startswith(("token", "output.")) else 0.15) for _ in range(n)]
-        data += struct.pack(f"<{n}f", *weights)
+        if "_exps" in name and decoded:
+            weights = _read_q4_0(_q4_0(weights))
+        data += pack(weights)
         data += b"\0" * (-len(data) % ALIGNMENT)
     head = b"GGUF" + struct.pack("<IQQ", 3, len(shapes), len(pairs))
     head += b"".join(_text(key) + _value(value) for key, value in pairs.items()) + table

@@ -1,4 +1,5 @@
-// MUL_MAT in our backend: what it claims, and that it gives what linear() gives wherever ggml keeps the weights.
+// MUL_MAT and MUL_MAT_ID in our backend: what it claims, and that it gives what linear() gives wherever ggml keeps the
+// weights.
 
 #include "saccade/linear/linear.h"
 
@@ -201,6 +202,152 @@ TEST_F(PluginLinear, TheSchedulerCopiesNothing) {
       EXPECT_EQ(products.results(), products.run(backends[n_tokens == 100 ? 0 : 1]));
       ggml_backend_sched_free(sched);
     }
+  }
+}
+
+/// One product of a mixture of experts, its list of experts a view of a longer one, as llama.cpp's top-k leaves it.
+class ExpertProduct {
+ public:
+  struct Shape {
+    ggml_type type = GGML_TYPE_Q4_0;
+    Pos dim = 512, n_rows = 72, n_tokens = 150, n_experts = 4, n_used = 2;
+    bool same_x = true;  ///< [dim, 1, n_tokens], not [dim, n_used, n_tokens]
+    ggml_backend_buffer_type_t buffer_type = ggml_backend_cpu_buffer_type();
+  };
+
+  explicit ExpertProduct(const Shape& shape) : shape_(shape) {
+    weights_ = ggml_init({ggml_tensor_overhead() * 2, nullptr, true});
+    rest_ = ggml_init({ggml_tensor_overhead() * 16 + ggml_graph_overhead(), nullptr, true});
+    matrices_ = ggml_new_tensor_3d(weights_, shape.type, shape.dim, shape.n_rows, shape.n_experts);
+    x_ = ggml_new_tensor_3d(rest_, GGML_TYPE_F32, shape.dim, shape.same_x ? 1 : shape.n_used, shape.n_tokens);
+    ranked_ = ggml_new_tensor_2d(rest_, GGML_TYPE_I32, shape.n_experts, shape.n_tokens);
+    ggml_tensor* used = ggml_view_2d(rest_, ranked_, shape.n_used, shape.n_tokens, ranked_->nb[1], 0);
+    node_ = ggml_mul_mat_id(rest_, matrices_, x_, used);
+    graph_ = ggml_new_graph(rest_);
+    ggml_build_forward_expand(graph_, node_);
+    weights_buffer_ = ggml_backend_alloc_ctx_tensors_from_buft(weights_, shape.buffer_type);
+    ggml_backend_buffer_set_usage(weights_buffer_, GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
+    rest_buffer_ = ggml_backend_alloc_ctx_tensors_from_buft(rest_, ggml_backend_cpu_buffer_type());
+    Random random(2);
+    for (Pos i = 0; i < ggml_nelements(x_); ++i) static_cast<float*>(x_->data)[i] = random.normal();
+    for (Pos i = 0; i < ggml_nelements(matrices_); ++i) values_.push_back(0.02F * random.normal());
+    std::vector<std::byte> stored(ggml_nbytes(matrices_));
+    ggml_quantize_chunk(shape.type, values_.data(), stored.data(), 0, shape.n_rows * shape.n_experts, shape.dim,
+                        nullptr);
+    ggml_get_type_traits(shape.type)->to_float(stored.data(), values_.data(), static_cast<Pos>(values_.size()));
+    ggml_backend_tensor_set(matrices_, stored.data(), 0, stored.size());
+    for (Pos t = 0; t < shape.n_tokens; ++t) {
+      auto* ranks = static_cast<std::int32_t*>(ranked_->data) + t * shape.n_experts;
+      for (Pos e = 0; e < shape.n_experts; ++e) ranks[e] = static_cast<std::int32_t>((t * t + e) % shape.n_experts);
+    }
+  }
+  ~ExpertProduct() {
+    ggml_backend_buffer_free(weights_buffer_);
+    ggml_backend_buffer_free(rest_buffer_);
+    ggml_free(weights_);
+    ggml_free(rest_);
+  }
+  ExpertProduct(const ExpertProduct&) = delete;
+  ExpertProduct& operator=(const ExpertProduct&) = delete;
+
+  ggml_tensor* node() const { return node_; }
+  ggml_tensor* matrices() const { return matrices_; }
+  ggml_cgraph* graph() const { return graph_; }
+  std::vector<float> results() const {
+    const auto* y = static_cast<const float*>(node_->data);
+    return {y, y + ggml_nelements(node_)};
+  }
+  std::vector<float> run(ggml_backend_t backend) const {
+    std::memset(node_->data, 0xFF, ggml_nbytes(node_));
+    EXPECT_EQ(ggml_backend_graph_compute(backend, graph_), GGML_STATUS_SUCCESS);
+    return results();
+  }
+  /// Squared, summed over all results.
+  double error_of(const std::vector<float>& y) const {
+    double sum = 0;
+    std::size_t at = 0;
+    for (Pos t = 0; t < shape_.n_tokens; ++t) {
+      for (Pos slot = 0; slot < shape_.n_used; ++slot) {
+        const Pos e = static_cast<const std::int32_t*>(ranked_->data)[t * shape_.n_experts + slot];
+        const auto* x = static_cast<const float*>(x_->data) + (t * x_->ne[1] + slot % x_->ne[1]) * shape_.dim;
+        for (Pos r = 0; r < shape_.n_rows; ++r, ++at) {
+          double exact = 0;
+          const float* row = values_.data() + (e * shape_.n_rows + r) * shape_.dim;
+          for (Pos d = 0; d < shape_.dim; ++d) exact += double{row[d]} * double{x[d]};
+          sum += std::pow(y[at] - exact, 2);
+        }
+      }
+    }
+    return sum;
+  }
+
+ private:
+  Shape shape_;
+  ggml_context *weights_ = nullptr, *rest_ = nullptr;
+  ggml_cgraph* graph_ = nullptr;
+  ggml_tensor *x_ = nullptr, *matrices_ = nullptr, *ranked_ = nullptr, *node_ = nullptr;
+  ggml_backend_buffer_t weights_buffer_ = nullptr, rest_buffer_ = nullptr;
+  std::vector<float> values_;  ///< of the parameters, decoded
+};
+
+bool claims_experts(const ExpertProduct::Shape& shape, LinearLayers linear = LinearLayers::kAuto) {
+  return ggml_backend_supports_op(ours(linear), ExpertProduct(shape).node());
+}
+
+TEST_F(PluginLinear, ClaimsExpertsWithEnoughTokensEach) {
+  for (const ggml_type type : {GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_Q5_0, GGML_TYPE_Q5_1, GGML_TYPE_Q8_0,
+                               GGML_TYPE_Q4_K, GGML_TYPE_Q5_K, GGML_TYPE_Q6_K, GGML_TYPE_F16, GGML_TYPE_BF16}) {
+    EXPECT_TRUE(claims_experts({.type = type, .dim = 256, .n_rows = 8, .n_tokens = 300})) << ggml_type_name(type);
+    EXPECT_FALSE(claims_experts({.type = type, .dim = 256, .n_rows = 8, .n_tokens = 1})) << ggml_type_name(type);
+    EXPECT_FALSE(claims_experts({.type = type, .dim = 256, .n_rows = 8, .n_tokens = 300}, LinearLayers::kGgml))
+        << ggml_type_name(type);
+  }
+  EXPECT_FALSE(claims_experts({.type = GGML_TYPE_IQ4_NL, .n_tokens = 300}));
+  EXPECT_TRUE(claims_experts({.n_tokens = 300, .same_x = false}));
+  // Two of four experts a token: half as many tokens for each expert as there are.
+  EXPECT_FALSE(claims_experts({.n_tokens = 31}));
+  EXPECT_TRUE(claims_experts({.n_tokens = 32}));
+  EXPECT_FALSE(claims_experts({.type = GGML_TYPE_Q4_K, .n_tokens = 191}));
+  EXPECT_TRUE(claims_experts({.type = GGML_TYPE_Q4_K, .n_tokens = 192}));
+  EXPECT_FALSE(claims_experts({.type = GGML_TYPE_Q4_K, .n_tokens = 63, .buffer_type = repack_buffer_type()}));
+  EXPECT_TRUE(claims_experts({.type = GGML_TYPE_Q4_K, .n_tokens = 64, .buffer_type = repack_buffer_type()}));
+}
+
+TEST_F(PluginLinear, ExpertsErrLessThanGgmls) {
+  for (const bool same_x : {true, false}) {
+    for (const ggml_type type : {GGML_TYPE_Q4_0, GGML_TYPE_Q6_K, GGML_TYPE_F16}) {
+      const ExpertProduct product({.type = type, .n_rows = 24, .n_tokens = 200, .same_x = same_x});
+      const double our_error = product.error_of(product.run(ours()));
+      EXPECT_LT(our_error, product.error_of(product.run(cpu_backend(2)))) << ggml_type_name(type);
+      EXPECT_GT(our_error, 0);
+    }
+  }
+}
+
+TEST_F(PluginLinear, ReadsExpertsThatGgmlRepacked) {
+  for (const ggml_type type : {GGML_TYPE_Q4_0, GGML_TYPE_Q4_K}) {
+    const ExpertProduct plain({.type = type, .n_tokens = 300});
+    const ExpertProduct repacked({.type = type, .n_tokens = 300, .buffer_type = repack_buffer_type()});
+    ASSERT_NE(repacked.matrices()->extra, nullptr) << ggml_type_name(type);
+    ASSERT_TRUE(ggml_backend_supports_op(ours(), repacked.node())) << ggml_type_name(type);
+    EXPECT_EQ(plain.run(ours()), repacked.run(ours())) << ggml_type_name(type);
+  }
+}
+
+TEST_F(PluginLinear, TheSchedulerCopiesNoExperts) {
+  for (const Pos n_tokens : {150, 1}) {
+    const ExpertProduct product({.n_tokens = n_tokens, .buffer_type = repack_buffer_type()});
+    ggml_backend_t backends[] = {ours(), cpu_backend(2)};
+    ggml_backend_buffer_type_t types[] = {ggml_backend_cpu_buffer_type(), ggml_backend_cpu_buffer_type()};
+    ggml_backend_sched_t sched = ggml_backend_sched_new(backends, types, 2, 64, false, false);
+    llama::reset_record();
+    ASSERT_EQ(ggml_backend_sched_graph_compute(sched, product.graph()), GGML_STATUS_SUCCESS);
+    EXPECT_EQ(llama::record().linear_calls, n_tokens == 150 ? 1 : 0);
+    EXPECT_EQ(llama::record().linear_flop, n_tokens == 150 ? 2 * 512 * 72 * 300 : 0);
+    EXPECT_EQ(ggml_backend_sched_get_n_splits(sched), 1);
+    EXPECT_EQ(ggml_backend_sched_get_n_copies(sched), 1);
+    EXPECT_EQ(product.results(), product.run(backends[n_tokens == 150 ? 0 : 1]));
+    ggml_backend_sched_free(sched);
   }
 }
 

@@ -210,7 +210,9 @@ CLI::App* add_bench(CLI::App& app, BenchOptions& options) {
       ->check(whole_number);
   auto* linear = add_bench_of(*bench, "linear", "a prompt's tokens times a model's matrices", options);
   linear
-      ->add_option("--matrix", options.matrices, "width x rows, e.g. 896x4864; default: those of 0.5B and 1.5B models")
+      ->add_option("--matrix", options.matrices,
+                   "width x rows, e.g. 896x4864, or 2048x768x32x2: of 32 experts, 2 a token; "
+                   "default: those of 0.5B and 1.5B models, and a mixture of experts")
       ->type_name("KxM[,KxM...]")
       ->delimiter(',')
       ->allow_extra_args(false);

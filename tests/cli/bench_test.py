@@ -72,7 +72,11 @@ class Bench(Cli):
             for row in ours:
                 for field in ("vs_ggml", "vs_better_ggml", "peak_gflop_per_s", "share_of_peak"):
                     self.assertGreater(row[field], 0)
-        for wrong in (("--matrix", "512"), ("--matrix", "0x4"), ("--matrix", "4x-1"), ("--type", "f32"), ("--tokens", 0),
+        (ggml, *_, ours), _ = self.bench("linear", "--matrix", "64x40x6x2", "--type", "q8_0", "--tokens", 50, "-t", 1)
+        self.assertEqual((ggml["n_experts"], ggml["n_used"], ggml["who"]), (6, 2, "ggml"))
+        if ours["who"] == "saccade":
+            self.assertGreater(ours["vs_better_ggml"], 0)
+        for wrong in (("--matrix", "512"), ("--matrix", "64x40x6"), ("--matrix", "64x40x2x3"), ("--matrix", "0x4"), ("--matrix", "4x-1"), ("--type", "f32"), ("--tokens", 0),
                       ("--matrix", "500x8", "--type", "q4_K")):
             self.refused(2, "bench", "linear", *wrong)
 

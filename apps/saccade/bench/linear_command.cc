@@ -17,13 +17,15 @@
 #include "plugins/llama/linear_node.h"
 #include "saccade/base/error.h"
 #include "saccade/kernel/targets.h"
+#include "saccade/linear/experts.h"
 #include "saccade/linear/linear.h"
 
 namespace saccade::app {
 namespace {
 
 constexpr std::int64_t kRepetitions = 5;
-constexpr const char* kMatrices[] = {"896x896", "896x128", "896x4864", "4864x896", "1536x8960", "8960x1536"};
+constexpr const char* kMatrices[] = {"896x896",   "896x128",   "896x4864",     "4864x896",
+                                     "1536x8960", "8960x1536", "2048x768x32x2"};
 
 /// ggml with its weights here and there, and ours on the plain ones, in turns.
 class Linear {
@@ -89,6 +91,8 @@ class Linear {
     line.row = {{"type", ggml_type_name(shape.type)},
                 {"dim", shape.dim},
                 {"n_rows", shape.n_rows},
+                {"n_experts", shape.n_experts > 0 ? Json(shape.n_experts) : Json()},
+                {"n_used", shape.n_experts > 0 ? Json(shape.n_used) : Json()},
                 {"n_tokens", shape.n_tokens},
                 {"threads", n_threads},
                 {"who", who},
@@ -109,23 +113,32 @@ class Linear {
   void add_ours(const std::string& target, Team& team) {
     const GgmlProduct& plain = *peers_.front().product;
     kernel::force_target(target);
-    const auto params = llama::params_of(plain.weights(), llama::find_ggml(), {});
-    if (!params) return;
+    const llama::Ggml ggml = llama::find_ggml();
+    if (!llama::experts_of(plain.weights(), ggml, {})) return;
     Line& line = new_line("saccade", target, team.size());
     line.ours = true;
     line.entrant = rounds_.add(
-        [this, &plain, &team, target, params = *params] {
+        [this, &plain, &team, target, ggml] {
           kernel::force_target(target);
-          const MatrixShape& shape = matrix_.shape();
-          const LinearProduct product{params, y_.data(), shape.n_rows};
-          linear({static_cast<const float*>(plain.tokens().data), shape.dim, shape.n_tokens, shape.dim, {&product, 1}},
-                 team, workspace_);
+          run_ours(plain, ggml, team);
         },
         [this, &line] {
           line.error = matrix_.error(y_);
           if (!(line.error <= peers_.front().error)) fail("saccade", line.error, peers_.front().error);
           std::ranges::fill(y_, 0.0F);
         });
+  }
+
+  void run_ours(const GgmlProduct& plain, const llama::Ggml& ggml, Team& team) {
+    const MatrixShape& shape = matrix_.shape();
+    if (shape.n_experts > 0) {
+      ExpertsCall call = llama::experts_call_of(plain.node(), ggml, {});
+      call.y = y_.data();
+      return linear_experts(call, team, workspace_);
+    }
+    const LinearProduct product{*llama::params_of(plain.weights(), ggml, {}), y_.data(), shape.n_rows};
+    linear({static_cast<const float*>(plain.tokens().data), shape.dim, shape.n_tokens, shape.dim, {&product, 1}}, team,
+           workspace_);
   }
 
   [[noreturn]] void fail(const std::string& who, double error, double most) const {
@@ -183,8 +196,9 @@ std::vector<MatrixShape> shapes_of(const BenchOptions& options) {
           if (options.matrices.empty()) continue;
           fail_user(fmt::format("--matrix {}: {} comes in blocks of {}", matrix, type, ggml_blck_size(shape.type)));
         }
-        const auto elements = static_cast<double>(shape.dim * shape.n_rows);
-        check_memory(elements * 3 + 4.0 * static_cast<double>(n_tokens * (4 * shape.dim + 3 * shape.n_rows)),
+        const auto elements = static_cast<double>(shape.dim * shape.n_rows * shape.n_matrices());
+        check_memory(elements * 6 + 4.0 * static_cast<double>(n_tokens * 4 * shape.dim +
+                                                              3 * shape.n_results() * (shape.n_rows + shape.dim)),
                      shape.text());
         shapes.push_back(shape);
       }
@@ -197,6 +211,8 @@ std::string tables_of(const Json& rows) {
   return table_of(rows, {{"type", "type", -5},
                          {"K", "dim", 6},
                          {"M", "n_rows", 6},
+                         {"experts", "n_experts", 7},
+                         {"used", "n_used", 4},
                          {"tokens", "n_tokens", 6},
                          {"threads", "threads", 7},
                          {"who", "who", -16},

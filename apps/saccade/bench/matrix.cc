@@ -17,8 +17,27 @@
 namespace saccade::app {
 
 std::string MatrixShape::text() const {
-  return fmt::format("{} {}x{}, {} tokens", ggml_type_name(type), dim, n_rows, n_tokens);
+  const std::string experts = n_experts > 0 ? fmt::format(" of {} experts, {} a token", n_experts, n_used) : "";
+  return fmt::format("{} {}x{}{}, {} tokens", ggml_type_name(type), dim, n_rows, experts, n_tokens);
 }
+
+namespace {
+
+/// "896x4864" as numbers; empty when it is none.
+std::vector<Pos> sizes_of(const std::string& text) {
+  constexpr Pos kMost = 1 << 24;
+  std::vector<Pos> sizes;
+  const char* const end = text.data() + text.size();
+  for (const char* at = text.data();; ++at) {
+    const auto [stop, error] = std::from_chars(at, end, sizes.emplace_back());
+    if (error != std::errc() || sizes.back() < 1 || sizes.back() > kMost) return {};
+    if (stop == end) return sizes;
+    if (*stop != 'x') return {};
+    at = stop;
+  }
+}
+
+}  // namespace
 
 MatrixShape matrix_of(const std::string& matrix, const std::string& type) {
   MatrixShape shape{.type = GGML_TYPE_COUNT};
@@ -31,15 +50,15 @@ MatrixShape matrix_of(const std::string& matrix, const std::string& type) {
   }
   if (shape.type == GGML_TYPE_COUNT)
     fail_user(fmt::format("--type: '{}' is no type of matrices here; {}", type, suggest(type, known)));
-  const char* end = matrix.data() + matrix.size();
-  const auto [cross, first_error] = std::from_chars(matrix.data(), end, shape.dim);
-  const bool has_cross = first_error == std::errc() && cross != end && *cross == 'x';
-  const auto [stop, second_error] = std::from_chars(has_cross ? cross + 1 : end, end, shape.n_rows);
-  constexpr Pos kMost = 1 << 24;
-  if (!has_cross || second_error != std::errc() || stop != end || shape.dim < 1 || shape.n_rows < 1 ||
-      shape.dim > kMost || shape.n_rows > kMost) {
-    fail_user(fmt::format("--matrix must be width x rows, such as 896x4864, got '{}'", matrix));
+  const std::vector<Pos> sizes = sizes_of(matrix);
+  if (sizes.size() != 2 && (sizes.size() != 4 || sizes[3] > sizes[2])) {
+    fail_user(
+        fmt::format("--matrix must be width x rows, such as 896x4864, or width x rows x experts x experts in use, "
+                    "got '{}'",
+                    matrix));
   }
+  shape.dim = sizes[0], shape.n_rows = sizes[1];
+  if (sizes.size() == 4) shape.n_experts = sizes[2], shape.n_used = sizes[3];
   return shape;
 }
 
@@ -49,14 +68,24 @@ Matrix::Matrix(const MatrixShape& shape) : shape_(shape) {
   std::vector<float> values;
   for (Pos i = 0; i < distinct * shape.dim; ++i) values.push_back(0.02F * random.normal());
   const std::size_t row = ggml_row_size(shape.type, shape.dim);
-  weights_.resize(row * static_cast<std::size_t>(shape.n_rows));
-  ggml_quantize_chunk(shape.type, values.data(), weights_.data(), 0, distinct, shape.dim, nullptr);
-  for (Pos r = distinct; r < shape.n_rows; ++r)
-    std::memcpy(&weights_[static_cast<std::size_t>(r) * row], &weights_[static_cast<std::size_t>(r % distinct) * row],
-                row);
+  weights_.resize(row * static_cast<std::size_t>(shape.n_rows * shape.n_matrices()));
+  std::vector<std::byte> first(row * static_cast<std::size_t>(distinct));
+  ggml_quantize_chunk(shape.type, values.data(), first.data(), 0, distinct, shape.dim, nullptr);
+  for (Pos e = 0; e < shape.n_matrices(); ++e) {
+    for (Pos r = 0; r < shape.n_rows; ++r)
+      std::memcpy(&weights_[static_cast<std::size_t>(e * shape.n_rows + r) * row],
+                  &first[static_cast<std::size_t>((e + r) % distinct) * row], row);
+  }
   decoded_.resize(values.size());
-  ggml_get_type_traits(shape.type)->to_float(weights_.data(), decoded_.data(), distinct * shape.dim);
+  ggml_get_type_traits(shape.type)->to_float(first.data(), decoded_.data(), distinct * shape.dim);
   for (Pos i = 0; i < shape.n_tokens * shape.dim; ++i) tokens_.push_back(random.normal());
+  for (Pos result = 0; shape.n_experts > 0 && result < shape.n_results(); ++result) {
+    const auto mine = experts_.end() - result % shape.n_used;  // a token has no expert twice
+    std::int32_t drawn = 0;
+    do drawn = static_cast<std::int32_t>(random.between(0, shape.n_experts - 1));
+    while (std::find(mine, experts_.end(), drawn) != experts_.end());
+    experts_.push_back(drawn);
+  }
 
   for (int i = 0; i < 4; ++i) sampled_.push_back(random.between(0, shape.n_tokens - 1));
   for (const Pos t : sampled_) {
@@ -75,13 +104,18 @@ double Matrix::error(std::span<const float> y) const {
     return std::numeric_limits<double>::quiet_NaN();
   const Pos distinct = std::min(shape_.n_rows, kDistinct);
   double squares = 0, all = 0;
-  auto exact = exact_.begin();
-  for (const Pos t : sampled_) {
-    for (Pos r = 0; r < distinct; ++r, ++exact) {
-      // Every repetition of the row must be right: the last one is looked at.
-      const Pos last = r + (shape_.n_rows - 1 - r) / distinct * distinct;
-      squares += std::pow(y[static_cast<std::size_t>(t * shape_.n_rows + last)] - *exact, 2);
-      all += *exact * *exact;
+  const Pos per_token = shape_.n_results() / shape_.n_tokens;
+  for (std::size_t i = 0; i < sampled_.size(); ++i) {
+    for (Pos result = sampled_[i] * per_token; result < (sampled_[i] + 1) * per_token; ++result) {
+      const Pos expert = experts_.empty() ? 0 : experts_[static_cast<std::size_t>(result)];
+      for (Pos r = 0; r < distinct; ++r) {
+        // Every repetition of the row must be right: the last one is looked at.
+        const Pos last = r + (shape_.n_rows - 1 - r) / distinct * distinct;
+        const double exact =
+            exact_[i * static_cast<std::size_t>(distinct) + static_cast<std::size_t>((expert + r) % distinct)];
+        squares += std::pow(y[static_cast<std::size_t>(result * shape_.n_rows + last)] - exact, 2);
+        all += exact * exact;
+      }
     }
   }
   return std::sqrt(squares / all);
@@ -91,10 +125,19 @@ std::unique_ptr<GgmlProduct> GgmlProduct::make(const Matrix& matrix, ggml_backen
   const MatrixShape& shape = matrix.shape();
   std::unique_ptr<GgmlProduct> made(new GgmlProduct);
   made->weights_context_.reset(ggml_init({ggml_tensor_overhead() * 2, nullptr, true}));
-  made->context_.reset(ggml_init({ggml_tensor_overhead() * 4 + ggml_graph_overhead(), nullptr, true}));
-  made->weights_ = ggml_new_tensor_2d(made->weights_context_.get(), shape.type, shape.dim, shape.n_rows);
-  made->tokens_ = ggml_new_tensor_2d(made->context_.get(), GGML_TYPE_F32, shape.dim, shape.n_tokens);
-  made->y_ = ggml_mul_mat(made->context_.get(), made->weights_, made->tokens_);
+  made->context_.reset(ggml_init({ggml_tensor_overhead() * 5 + ggml_graph_overhead(), nullptr, true}));
+  ggml_context* const context = made->context_.get();
+  made->weights_ =
+      ggml_new_tensor_3d(made->weights_context_.get(), shape.type, shape.dim, shape.n_rows, shape.n_matrices());
+  ggml_tensor* experts = nullptr;
+  if (shape.n_experts > 0) {
+    made->tokens_ = ggml_new_tensor_3d(context, GGML_TYPE_F32, shape.dim, 1, shape.n_tokens);
+    experts = ggml_new_tensor_2d(context, GGML_TYPE_I32, shape.n_used, shape.n_tokens);
+    made->y_ = ggml_mul_mat_id(context, made->weights_, made->tokens_, experts);
+  } else {
+    made->tokens_ = ggml_new_tensor_2d(context, GGML_TYPE_F32, shape.dim, shape.n_tokens);
+    made->y_ = ggml_mul_mat(context, made->weights_, made->tokens_);
+  }
   made->graph_ = ggml_new_graph(made->context_.get());
   ggml_build_forward_expand(made->graph_, made->y_);
   made->weights_buffer_.reset(ggml_backend_alloc_ctx_tensors_from_buft(made->weights_context_.get(), buffer_type));
@@ -104,6 +147,7 @@ std::unique_ptr<GgmlProduct> GgmlProduct::make(const Matrix& matrix, ggml_backen
   if (!ggml_backend_supports_op(ggml_cpu(), made->y_)) return nullptr;
   ggml_backend_tensor_set(made->weights_, matrix.weights().data(), 0, matrix.weights().size());
   ggml_backend_tensor_set(made->tokens_, matrix.tokens().data(), 0, matrix.tokens().size_bytes());
+  if (experts != nullptr) ggml_backend_tensor_set(experts, matrix.experts().data(), 0, matrix.experts().size_bytes());
   return made;
 }
 

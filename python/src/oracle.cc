@@ -54,6 +54,15 @@ oracle::Inputs inputs_of(const AttendCall& call) {
   return in;
 }
 
+/// The same for a head that is uniform: every score is 0, and there is no sink score.
+oracle::Inputs made_uniform(oracle::Inputs in) {
+  constexpr float kHidden = -std::numeric_limits<float>::infinity();
+  in.scale = 0.0F;
+  in.sink_scores.clear();
+  for (float& bias : in.bias) bias = bias == kHidden ? kHidden : 0.0F;
+  return in;
+}
+
 /// Where the definition's results go: [rows, n_heads, dim] and [rows, n_heads].
 struct Result {
   double* o;
@@ -70,18 +79,25 @@ void attend_part(const Plan& plan, const PlannedCall& part, const Result& result
     const auto h = static_cast<std::size_t>(head);
     return given ? call.where[call.where.size() == 1 ? 0 : h] : chosen.of_head[h].get();
   };
-  const oracle::Inputs in = inputs_of(call);
+  const oracle::Inputs plain = inputs_of(call), uniform = made_uniform(plain);
+  std::vector<int> numbers(part.heads.begin(), part.heads.end());
+  for (int head = static_cast<int>(numbers.size()); head < call.q.n_heads; ++head) numbers.push_back(head);
+  const std::vector<HeadEdit> edits = plan.edits(part.layer, numbers);
   const auto shape = [&](double score) { return weigh::Softcap{call.softcap}.shape(score); };
-  parallel_for(team, in.q_len * in.n_heads, [&](Pos n, int) {
-    const Pos i = n / in.n_heads, head = n % in.n_heads;
+  parallel_for(team, plain.q_len * plain.n_heads, [&](Pos n, int) {
+    const Pos i = n / plain.n_heads, head = n % plain.n_heads;
+    const HeadEdit edit = edits.empty() ? HeadEdit{} : edits[static_cast<std::size_t>(head)];
+    const oracle::Inputs& in = edit.uniform ? uniform : plain;
     const Where* const where = where_of(head);
     const auto visible = [&](Pos q_pos, Pos k_pos) {
       if (!part.causal) return !given || where->admits(q_pos, k_pos);
       return k_pos <= q_pos && where->admits(q_pos, k_pos);
     };
     const oracle::Row<double> row = oracle::attend_row<double>(in, i, head, visible, shape);
-    const Pos to = (first_row + i) * result.n_heads + (part.heads.empty() ? head : part.heads[0]);
-    std::copy(row.o.begin(), row.o.end(), result.o + to * result.dim);
+    const Pos to = (first_row + i) * result.n_heads + numbers[static_cast<std::size_t>(head)];
+    for (std::size_t c = 0; c < row.o.size(); ++c) {
+      result.o[to * result.dim + static_cast<Pos>(c)] = edit.gain == 0.0F ? 0.0 : double{edit.gain} * row.o[c];
+    }
     result.lse[to] = row.lse;
   });
 }

@@ -135,10 +135,14 @@ def test_rounding_to_f16_at_its_ends():
     {"weigh": "softcap(2)"}, {"weigh": "softcap(c=0.5)"}, {"scale": 0.7}, {"sink_scores": [0.5, -1.0, 2.0, -np.inf]},
     {"q_begin": 3}, {"q_begin": 200}, {"causal": False}, {"attn": "window(7)", "q_begin": 20},
     {"attn": {"attn": "window(5)+sink(1)"}}, {"attn": {"heads": "1-2", "attn": "window(3)"}},
+    {"attn": {"heads": "1", "steer": "uniform"}, "sink_scores": [0.5, -1.0, 2.0, -np.inf]},
+    {"attn": {"rows": [{"heads": "2", "steer": "scale_head(0.5)"}, {"heads": "3", "steer": "uniform"}]}, "mask": "of heads"},
     {"attn": {"default": {"attn": "window(4)"}, "rows": [{"layers": "2", "attn": "dense"}]}, "layer": 2},
 ])  # fmt: skip
 def test_every_argument_by_definition(make, args):
     q, k, v = make(2, 30, 4, 32), make(2, 64, 2, 32), make(2, 64, 2, 32)
+    if "mask" in args:
+        args = args | {"mask": make(1, 4, 30, 64)}
     o, lse = saccade.attend(q, k, v, return_lse=True, **args)
     exact, exact_lse = saccade.oracle.attend(q, k, v, **args)
     check(q, k, v, o, exact)

@@ -4,7 +4,6 @@
 #include <atomic>
 #include <limits>
 #include <memory>
-#include <numeric>
 #include <string>
 #include <thread>
 #include <vector>
@@ -250,8 +249,8 @@ PlannedCost attend(const Plan& plan, const PlannedCall& planned, Team& team, Wor
   check(plan, planned);
   PlannedCost cost;
   cost.pairs_dense = visible_pairs(planned);
-  std::vector<int> heads(static_cast<std::size_t>(call.q.n_heads));
-  std::iota(heads.begin(), heads.end(), 0);
+  std::vector<int> heads(planned.heads.begin(), planned.heads.end());
+  for (int head = static_cast<int>(heads.size()); head < call.q.n_heads; ++head) heads.push_back(head);
   const std::vector<HeadEdit> edits = plan.edits(planned.layer, heads);
   if (call.edits.empty()) call.edits = edits;
   Wheres wheres;

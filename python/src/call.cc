@@ -117,7 +117,7 @@ void Call::run_parts(const PlannedCall& planned, Pos i, const std::function<void
   run(part);
 }
 
-void Call::run_head_by_head(PlannedCall planned, Pos i, Pos skipped,
+void Call::run_head_by_head(const PlannedCall& planned, Pos i, Pos skipped,
                             const std::function<void(const PlannedCall&)>& run) {
   const AttendCall whole = planned.attend;
   const Pos n_heads = whole.q.n_heads;

@@ -50,7 +50,8 @@ class Call {
 
  private:
   void see_nothing(const PlannedCall& planned, Pos n_rows) const;
-  void run_head_by_head(PlannedCall planned, Pos i, Pos skipped, const std::function<void(const PlannedCall&)>& run);
+  void run_head_by_head(const PlannedCall& planned, Pos i, Pos skipped,
+                        const std::function<void(const PlannedCall&)>& run);
   void check_given(const std::string& place) const;
 
   bool causal_;

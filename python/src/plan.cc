@@ -1,7 +1,6 @@
 #include "saccade/plan/plan.h"
 
 #include <nanobind/nanobind.h>
-#include <nanobind/operators.h>
 #include <nanobind/stl/string.h>
 
 #include "python/src/arguments.h"
@@ -25,7 +24,8 @@ Errors    ValueError, one line; an unknown key, mechanism or parameter names its
 }  // namespace
 
 void bind_plan(nb::module_& m) {
-  nb::class_<Patterns>(m, "Patterns", "Who sees whom, already decided: what select() and mask_mod() return.");
+  const nb::class_<Patterns> patterns(m, "Patterns",
+                                      "Who sees whom, already decided: what select() and mask_mod() return.");
   nb::class_<Plan> plan(m, "Plan", kPlanDoc);
   plan.def(
       "__init__", [](Plan* self, nb::handle attn) { new (self) Plan(*read_attn(attn).plan); }, "attn"_a,
@@ -50,7 +50,9 @@ void bind_plan(nb::module_& m) {
   plan.def("__repr__", [](const Plan& self) {
     return "saccade.Plan(" + std::string(nb::repr(nb::cast(self.print())).c_str()) + ")";
   });
-  plan.def(nb::self == nb::self, nb::sig("def __eq__(self, arg: object, /) -> bool"));
+  plan.def(
+      "__eq__", [](const Plan& self, const Plan& other) { return self == other; }, nb::is_operator(),
+      nb::sig("def __eq__(self, arg: object, /) -> bool"));
 }
 
 }  // namespace saccade::python

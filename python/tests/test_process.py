@@ -107,7 +107,7 @@ def test_a_call_is_cheap():
     q = np.ones((1, 1, 1, 32), np.float32)
     saccade.attend(q, q, q)
     best = min(_time(lambda: [saccade.attend(q, q, q) for _ in range(100)]) for _ in range(20))
-    assert best / 100 < 200e-6  # 6 us on an idle machine (docs/python.md); tests run on busy ones
+    assert best / 100 < 200e-6  # 3 us on an idle machine (docs/python.md); tests run on busy ones
 
 
 def _time(call):

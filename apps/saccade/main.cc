@@ -18,6 +18,7 @@
 #include "apps/saccade/interrupt.h"
 #include "apps/saccade/options.h"
 #include "apps/saccade/output.h"
+#include "apps/saccade/tune_options.h"
 #include "saccade/base/error.h"
 #include "saccade/plan/nearest.h"
 
@@ -142,6 +143,20 @@ CLI::App* add_eval(CLI::App& app, EvalOptions& options) {
   eval->add_flag("--raw", options.raw, "multineedle without a chat template, for models that only continue a text");
   eval->callback([eval, &options] { finish(*eval, options); });
   return eval;
+}
+
+CLI::App* add_tune(CLI::App& app, TuneOptions& options) {
+  auto* tune = app.add_subcommand("tune", "find a plan: which head gets which attention, within a budget");
+  add_model_flags(*tune, options);
+  tune->add_option("--attn", options.attn, "once for each candidate; dense is always one")
+      ->type_name("SPEC")
+      ->allow_extra_args(false);
+  tune->add_option("--budget", options.budget, "cost of the plan as a share of dense attention's")
+      ->capture_default_str()
+      ->type_name("SHARE");
+  tune->add_option("-o,--output", options.output, "the plan")->required()->type_name("PLAN.json");
+  tune->callback([tune, &options] { finish(*tune, options); });
+  return tune;
 }
 
 /// 4096 or 4k. Whatever is wrong with it becomes the list's one line.
@@ -279,7 +294,8 @@ std::string joined(std::span<const std::string_view> words) {
 
 /// Names the nearest command; CLI11 would only say that one is required.
 void check_command(int argc, char** argv) {
-  constexpr std::string_view kCommands[] = {"run", "compare", "eval", "inspect", "bench", "list", "show", "plugin"};
+  constexpr std::string_view kCommands[] = {"run",   "compare", "eval", "inspect", "tune",
+                                            "bench", "list",    "show", "plugin"};
   constexpr std::string_view kBenches[] = {"attend", "decode", "linear", "select", "machine", "see"};
   const auto check = [&](int place, std::span<const std::string_view> known, const std::string& what) {
     const std::string_view given = place < argc ? argv[place] : "";
@@ -297,6 +313,7 @@ std::function<void()> parse(CLI::App& app, int argc, char** argv) {
   static CompareOptions compare_options;
   static EvalOptions eval_options;
   static InspectOptions inspect_options;
+  static TuneOptions tune_options;
   static ListOptions list_options;
   static BenchOptions bench_options;
   static SelectOptions select_options;
@@ -305,6 +322,7 @@ std::function<void()> parse(CLI::App& app, int argc, char** argv) {
   auto* compare = add_compare(app, compare_options);
   auto* eval = add_eval(app, eval_options);
   auto* inspect = add_inspect(app, inspect_options);
+  auto* tune = add_tune(app, tune_options);
   auto* bench = add_bench(app, bench_options);
   add_bench_select(*bench, select_options);
   bench->require_subcommand(1);
@@ -322,6 +340,7 @@ std::function<void()> parse(CLI::App& app, int argc, char** argv) {
   if (*compare) return [] { compare_command(compare_options); };
   if (*eval) return [] { eval_command(eval_options); };
   if (*inspect) return [] { inspect_command(inspect_options); };
+  if (*tune) return [] { tune_command(tune_options); };
   if (*bench) return [bench] { bench_command(*bench, bench_options, select_options); };
   if (*list) return [] { list_command(list_options); };
   if (*show) return [] { show_command(list_options); };

@@ -150,20 +150,20 @@ DenseRows dense_rows(const AttendCall& call, int head, std::span<const Pos> rows
                   .rows = {rows.begin(), rows.end()},
                   .weights = {},
                   .sorted = {},
-                  .o = {}};
+                  .o = {},
+                  .share = std::vector<double>(rows.size(), 0.0)};
   dense.weights.resize(static_cast<std::size_t>(dense.size() * dense.kv_len));
   dense.o.resize(static_cast<std::size_t>(dense.size() * dense.dim_v));
   if (dense.weights.empty()) return dense;
   score_keys(call, head, dense, team);
   const float sink = call.sink_scores.empty() ? kNothing : call.sink_scores[static_cast<std::size_t>(head)];
-  std::vector<double> share(rows.size());
   const auto row_of = [&](std::vector<float>& all, Pos i) {
     return std::span(all).subspan(static_cast<std::size_t>(i * dense.kv_len), static_cast<std::size_t>(dense.kv_len));
   };
   if (sort) dense.sorted.resize(dense.weights.size());
   parallel_for(team, dense.size(), [&](Pos i, int) {
     const auto row = row_of(dense.weights, i);
-    share[static_cast<std::size_t>(i)] = normalise(row, dense.n_visible(i), sink);
+    dense.share[static_cast<std::size_t>(i)] = normalise(row, dense.n_visible(i), sink);
     if (!sort) return;
     const auto sorted = row_of(dense.sorted, i);
     std::ranges::copy(row, sorted.begin());
@@ -171,7 +171,9 @@ DenseRows dense_rows(const AttendCall& call, int head, std::span<const Pos> rows
     std::ranges::sort(sorted, [](float a, float b) { return a > b || (std::isnan(a) && !std::isnan(b)); });
   });
   mix_values(call, head, dense, team);
-  for (std::size_t at = 0; at < dense.o.size(); ++at) dense.o[at] *= share[at / static_cast<std::size_t>(dense.dim_v)];
+  for (std::size_t at = 0; at < dense.o.size(); ++at) {
+    dense.o[at] *= dense.share[at / static_cast<std::size_t>(dense.dim_v)];
+  }
   return dense;
 }
 

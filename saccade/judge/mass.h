@@ -22,6 +22,7 @@ struct DenseRows {
   std::vector<float> weights;  ///< [n, kv_len]: over the keys of a row they sum to 1; 0 where the row sees no key
   std::vector<float> sorted;   ///< the same, largest first in each row; empty unless asked for
   std::vector<double> o;       ///< [n, dim_v]; a sink score takes its share of it, though not of the weights
+  std::vector<double> share;   ///< [n]: how much of a row's result its keys have beside a sink score; 1 without one
 
   Pos size() const { return static_cast<Pos>(rows.size()); }
   Pos q_pos(Pos i) const { return q_begin + rows[static_cast<std::size_t>(i)]; }

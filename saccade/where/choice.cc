@@ -8,6 +8,7 @@
 #include "saccade/where/dense.h"
 #include "saccade/where/none.h"
 #include "saccade/where/parts/memory.h"
+#include "saccade/where/parts/tax.h"
 
 namespace saccade {
 namespace {
@@ -96,10 +97,6 @@ ChoicePtr join(Join how, std::vector<ChoicePtr> parts) {
   if (patterns.size() == parts.size()) return make_choice(join(how, std::move(patterns)));
   return std::make_shared<Joined>(how, std::move(parts));
 }
-
-/// A pair that a list names costs this much more than one of dense attention, whose blocks are larger and shared by all
-/// heads: `saccade bench attend --density`.
-constexpr double kTaxOfLists = 1.15;
 
 const WherePtr& dense() {
   static const WherePtr pattern = make_where(where::Dense{});

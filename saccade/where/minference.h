@@ -1,7 +1,6 @@
 #pragma once
 
 #include <string>
-#include <vector>
 
 #include "saccade/where/parts/selection.h"
 
@@ -11,8 +10,9 @@ namespace saccade::where {
 /// of a batch weigh most. `a_shape`: the first keys and the newest. `block_sparse`: for each block of 64 queries the
 /// blocks of 64 keys with the largest product of means, its own among them. Decode steps run dense.
 ///
-/// Source: MInference, arXiv:2407.02490; which pattern a head gets is found offline (search_minference) and written
-/// into a plan. Deviations: the last rows of a batch speak for its rows; the query's own block is always kept.
+/// Source: MInference, arXiv:2407.02490; which pattern a head gets is found offline (`saccade tune --attn minference`)
+/// and written into a plan. Deviations: the last rows of a batch speak for its rows; the query's own block is always
+/// kept.
 struct Minference {
   std::string pattern = "vertical_slash";
   Pos vertical_size = 1000;
@@ -37,15 +37,5 @@ struct Minference {
   }
   void check() const;
 };
-
-/// For each of call.heads the spec of the pattern that recovers most of the call's attention: the mean softmax mass
-/// over 16 rows spread over the call, among candidates of equal cost: each of the card's, its sizes scaled alike until
-/// all heads together visit about `density` of the causal pairs. Of equal ones the earlier in the card's list.
-///
-/// Requires  a call of many queries, best a whole prompt; 0 < density <= 1
-/// Cost      a few choices of each of the eight candidates, and 16 rows of dense scores a head
-/// Source    MInference, arXiv:2407.02490, algorithm 1 (kernel-aware search); recalled mass is the criterion of its
-///           first release
-std::vector<std::string> search_minference(const SelectCall& call, double density = 0.25);
 
 }  // namespace saccade::where

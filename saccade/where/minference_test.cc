@@ -83,31 +83,6 @@ TEST(Minference, BlockSparseTakesTheBlocksWithTheLargestProductOfMeans) {
   }
 }
 
-TEST(Minference, TheSearchFindsThePatternThatWasPlanted) {
-  // Head 0 looks at the newest keys, of which the near diagonals keep most for their cost. Head 1's early queries look
-  // at block 9, its last ones elsewhere: columns and diagonals know nothing of it, blocks that each query block chooses
-  // do.
-  SelectProblem problem({.q_begin = 0, .q_len = 2560, .n_heads = 2, .n_kv_heads = 2, .head_dim = 32});
-  const auto axis = [](std::size_t at, float size) {
-    std::vector<float> row(32, 0.0F);
-    row[at] = size;
-    return row;
-  };
-  for (Pos j = 0; j < 2560; ++j) {
-    problem.k.set(j, 0, axis(0, 0.05F * static_cast<float>(j)));
-    problem.q.set(j, 0, axis(0, 1.0F));
-    problem.k.set(j, 1, j / 64 == 9 ? axis(1, 60.0F) : axis(2, j / 64 == 2 ? 60.0F : 0.0F));
-    problem.q.set(j, 1, axis(j < 2240 ? 1 : 2, 1.0F));
-  }
-  Alone alone;
-  const SelectCall call = problem.call(alone);
-  const std::vector<std::string> specs = where::search_minference(call, 0.1);
-  ASSERT_EQ(specs.size(), 2U);
-  EXPECT_TRUE(specs[0].starts_with("minference(vertical_slash, vertical_size=")) << specs[0];
-  EXPECT_TRUE(specs[1].starts_with("minference(block_sparse, n_blocks=")) << specs[1];
-  EXPECT_EQ(specs, where::search_minference(call, 0.1));
-}
-
 TEST(Minference, RejectsParametersThatMakeNoSense) {
   const auto line = [](const Minference& m) { return testing::error_line([&] { make_choice(m); }); };
   EXPECT_EQ(line({.pattern = "slash"}),

@@ -11,10 +11,12 @@ namespace saccade::where {
 /// Source: SpargeAttn, arXiv:2502.18137, stage 1. Deviations: its second stage, which skips products with values whose
 /// weights turn out small, is the kernel's business and left out; so are its 8-bit scores and its parameters tuned per
 /// head; the blocks of a query's own position are always there, and the first one unless sink=0 (optional in the
-/// source). Resemblance is taken of keys less the mean of all keys so far, so that it depends on how a prompt is cut.
+/// source). Nor is theta the source's 0.6, under which Qwen2.5 keeps 80 % of its pairs and more, since its keys
+/// resemble one another in few blocks: means always speak unless told otherwise (docs/fidelity.md). Resemblance is
+/// taken of keys less the mean of all keys so far, so that it depends on how a prompt is cut.
 struct Sparge {
   double tau = 0.98;
-  double theta = 0.6;
+  double theta = -1;
   bool sink = true;
 
   static constexpr Pos kQueries = 128, kKeys = 64;
@@ -24,7 +26,7 @@ struct Sparge {
   void choose(const SelectCall& call, Selection& out) const;
   void fields(auto& f) {
     f("tau", tau, "share of the pooled weight that a block of queries keeps");
-    f("theta", theta, "mean cosine between the rows of a block, from which its mean speaks for it");
+    f("theta", theta, "mean cosine between the rows of a block, above which its mean speaks for it; -1: always");
     f("sink", sink, "keep the first block");
   }
   void check() const;

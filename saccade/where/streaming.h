@@ -27,6 +27,7 @@ struct Streaming {
     Sink{n_sink}.visits(q_block, out);
     out = unite(out, recent);
   }
+  Pos q_step() const { return Window{window}.q_step(); }
   void fields(auto& f) {
     f("n_sink", n_sink, "first positions that every query sees");
     f("window", window, "newest keys a query sees, itself included");

@@ -13,6 +13,7 @@ namespace {
 using testing::picture;
 
 const WherePtr kWindow = make_where(where::Window{.n = 2});
+const WherePtr kWide = make_where(where::Window{.n = 4096});
 const WherePtr kSink = make_where(where::Sink{.n = 1});
 
 TEST(Where, UnionByHand) {
@@ -68,9 +69,10 @@ struct Stepped : where::Dense {
 
 TEST(Where, AJoinStepsAsTheFinestOfItsPartsThatStepsAtAll) {
   const WherePtr by64 = make_where(Stepped{{}, 64}), by128 = make_where(Stepped{{}, 128});
-  EXPECT_EQ(kWindow->q_step(), 1);
+  EXPECT_EQ(kWindow->q_step(), 128) << "a narrow one";
+  EXPECT_EQ(kWide->q_step(), 1);
   EXPECT_EQ(by64->q_step(), 64);
-  EXPECT_EQ(unite({kWindow, kSink})->q_step(), 1);
+  EXPECT_EQ(unite({kWide, kSink})->q_step(), 1);
   EXPECT_EQ(unite({kWindow, by128, by64, kSink})->q_step(), 64);
   EXPECT_EQ(intersect({by128, kSink})->q_step(), 128);
   EXPECT_EQ(unite({intersect({by128, kSink}), kWindow})->q_step(), 128);

@@ -18,6 +18,8 @@ struct Window {
     const auto sees = [&](Pos q_pos) { return Range{std::max<Pos>(0, q_pos + 1 - n), q_pos + 1}; };
     visits_of_interval(sees(q_block.begin), sees(q_block.end - 1), out);
   }
+  /// A block of queries visits as many keys more as it has queries: few beside a wide window, most beside a narrow one.
+  Pos q_step() const { return n < 4096 ? 128 : 1; }
   void fields(auto& f) { f("n", n, "keys a query sees, itself included"); }
   void check() const {
     if (n < 1) fail_user("where/window: n must be >= 1, got " + std::to_string(n));

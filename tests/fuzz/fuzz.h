@@ -55,7 +55,7 @@ inline std::size_t mutate(std::uint8_t* data, std::size_t size, std::size_t max_
   return between ? size + word.size() : std::max(size, at + word.size());
 }
 
-/// Names of the mechanisms that a spec may name and of their parameters, and the grammar's signs.
+/// Names of the mechanisms that a plan may name and of their parameters, and the grammar's signs.
 std::vector<std::string> spec_words();
 
 }  // namespace saccade::fuzz

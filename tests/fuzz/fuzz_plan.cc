@@ -16,6 +16,7 @@ void run(std::string_view text) {
     const Plan plan = Plan::from_json(text);
     require(read_again(plan) == plan, "read(print(plan)) == plan");
     require(&plan.choice(3, 1) == &plan.choice(3, 1), "a head's choice stays where it is");
+    plan.edit(3, 1);
     plan.check(24, 14);
   });
 }
@@ -33,7 +34,7 @@ std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size, std::s
     std::vector<std::string> all = saccade::fuzz::spec_words();
     for (const char* word :
          {"{", "}", "[", "]", ":", ",", "\"", "\"default\":", "\"rows\":", "\"attn\":", "\"layers\":", "\"heads\":",
-          "\"precision\":", "\"linear\":", "\"auto\"", "\"bf16\"", "0,3-5", "1000000"})
+          "\"precision\":", "\"linear\":", "\"steer\":", "\"auto\"", "\"bf16\"", "0,3-5", "1000000"})
       all.emplace_back(word);
     return all;
   }();

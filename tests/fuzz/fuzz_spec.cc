@@ -32,6 +32,7 @@ void run(std::string_view text) {
   Spec spec;
   if (!passes([&] { spec = parse_spec(text); })) return;
   require(parse_spec(print_spec(spec)) == spec, "parse(print(spec)) == spec");
+  passes([&] { build_edit(spec); });
   ChoicePtr choice;
   if (!passes([&] { choice = build_choice(spec); })) return;
   if (const WherePtr pattern = choice->pattern()) {

@@ -41,6 +41,20 @@ struct Row {
   std::vector<Pos> seen;  ///< the keys that took part
 };
 
+/// q.k in T, one product after the other: from element order / 2 on, backwards if `order` is odd, round the end.
+template <class T>
+T dot_of(const float* q, const float* k, Pos dim, Pos order) {
+  const Pos step = order % 2 == 0 ? 1 : dim - 1;  // dim - 1 forwards on a ring is one backwards
+  Pos c = (order / 2 + (order % 2 == 0 ? 0 : dim - 1)) % dim;
+  T dot = 0;
+  for (Pos n = 0; n < dim; ++n) {
+    dot += T{q[c]} * T{k[c]};
+    c += step;
+    if (c >= dim) c -= dim;
+  }
+  return dot;
+}
+
 /// Softmax attention of one row, written down as it is defined; slow on purpose.
 ///   score = shape(scale q.k) + slope bias, over the visible keys;  lse = log(sum exp(score) + exp(sink score))
 ///   o = sum exp(score - lse) v
@@ -49,8 +63,7 @@ struct Row {
 /// Shapes    i in [0, q_len), head in [0, n_heads)
 /// Units     lse in natural log; a row that sees no key has o = 0, lse = its sink score, or -inf
 /// Requires  bool visible(Pos q_pos, Pos k_pos): the definition of what is seen; T shape(T score): soft cap or nothing
-///           order: where a dot product starts (order / 2) and whether it runs backwards (odd); for T = float, where
-///           two orders round differently
+///           order: of the products in a dot (dot_of); for T = float, where two orders round differently
 /// Errors    none
 /// Accuracy  T = double: about kv_len eps(f64); one key after the other, one product after the other
 /// Cost      2 kv_len (head_dim + head_dim_v) FLOP; one row of scores
@@ -70,11 +83,7 @@ Row<T> attend_row(const Inputs& in, Pos i, Pos head, const Visible& visible, con
     if (!visible(q_pos, j)) continue;
     const T bias = in.bias.empty() ? T{0} : T{in.bias[static_cast<std::size_t>(i * in.kv_len + j)]};
     if (bias == kNothing) continue;
-    T dot = 0;
-    for (Pos n = 0; n < in.head_dim; ++n) {
-      const Pos c = (order / 2 + (order % 2 == 0 ? n : in.head_dim - 1 - n)) % in.head_dim;
-      dot += T{in.q_row(i, head)[c]} * T{in.k_row(j, head)[c]};
-    }
+    const T dot = dot_of<T>(in.q_row(i, head), in.k_row(j, head), in.head_dim, order);
     const T score = shape(T{in.scale} * dot) + T{in.slope(head)} * bias;
     row.seen.push_back(j);
     scores.push_back(score);

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -9,11 +11,14 @@
 
 namespace saccade::oracle {
 
-/// To the nearest number of 8 significant bits, ties to even; finite numbers far from overflow.
+/// To the nearest number of 8 significant bits, ties to even; finite numbers far from overflow and from subnormal ones.
+/// On the bits, of which an f64 keeps 52: half of the last one kept is added, less a hair where that bit is even.
 inline double rounded_to_bf16(double x) {
-  int exponent = 0;
-  const double fraction = std::frexp(x, &exponent);
-  return std::ldexp(std::nearbyint(std::ldexp(fraction, 8)), exponent - 8);
+  if (!std::isfinite(x)) return x;
+  constexpr int kDropped = 52 - 7;
+  const auto bits = std::bit_cast<std::uint64_t>(x);
+  const std::uint64_t nearly_half = (std::uint64_t{1} << (kDropped - 1)) - 1, is_odd = bits >> kDropped & 1U;
+  return std::bit_cast<double>((bits + nearly_half + is_odd) >> kDropped << kDropped);
 }
 
 /// Softmax attention of one row with everything in fp64 but what precision bf16 rounds (kernel/bf16.h): q, k less the
@@ -34,15 +39,20 @@ Row<double> attend_row_bf16(const Inputs& in, Pos i, Pos head, const Visible& vi
   };
   const float* q = in.q_row(i, head);
   double shift = 0.0;
-  for (Pos c = 0; c < in.head_dim; ++c) shift += double{q[c]} * double{centre_at(c)};
+  std::vector<double> q_rounded;
+  for (Pos c = 0; c < in.head_dim; ++c) {
+    shift += double{q[c]} * double{centre_at(c)};
+    q_rounded.push_back(rounded_to_bf16(q[c]));
+  }
   std::vector<double> scores;
   for (Pos j = 0; j < in.kv_len; ++j) {
     if (!visible(in.q_begin + i, j)) continue;
     const double bias = in.bias.empty() ? 0.0 : double{in.bias[static_cast<std::size_t>(i * in.kv_len + j)]};
     if (bias == kNothing) continue;
+    const float* k = in.k_row(j, head);
     double dot = 0.0;
     for (Pos c = 0; c < in.head_dim; ++c) {
-      dot += rounded_to_bf16(q[c]) * rounded_to_bf16(in.k_row(j, head)[c] - centre_at(c));
+      dot += q_rounded[static_cast<std::size_t>(c)] * rounded_to_bf16(k[c] - centre_at(c));
     }
     row.seen.push_back(j);
     scores.push_back(shape(double{in.scale} * (dot + shift)) + double{in.slope(head)} * bias);

@@ -63,19 +63,19 @@ Row<double> attend_row_fixed(const Inputs& in, Pos i, Pos head, const Visible& v
     std::vector<double> largest(row.o.size(), 0.0);
     for (std::size_t n = first; n < last; ++n) {
       block_max = std::max(block_max, scores[n]);
-      for (std::size_t c = 0; c < row.o.size(); ++c) {
-        largest[c] = std::max(largest[c], std::fabs(double{in.v_row(row.seen[n], head)[c]}));
-      }
+      const float* v = in.v_row(row.seen[n], head);
+      for (std::size_t c = 0; c < row.o.size(); ++c) largest[c] = std::max(largest[c], std::fabs(double{v[c]}));
     }
     const double share = std::exp(block_max - row_max);
     for (std::size_t n = first; n < last; ++n) {
       const double weight = std::exp(scores[n] - block_max);
       row_sum += share * weight;
       const double rounded = std::nearbyint(weight * kWeightSteps) / kWeightSteps;
+      const float* v = in.v_row(row.seen[n], head);
       for (std::size_t c = 0; c < row.o.size(); ++c) {
         if (largest[c] == 0) continue;
         const double step = largest[c] / kValueSteps;
-        row.o[c] += share * rounded * std::nearbyint(double{in.v_row(row.seen[n], head)[c]} / step) * step;
+        row.o[c] += share * rounded * std::nearbyint(double{v[c]} / step) * step;
       }
     }
   }

@@ -22,11 +22,7 @@ std::vector<T> weights_row(const Inputs& in, Pos i, Pos head, const Visible& vis
   for (Pos j = 0; j < in.kv_len; ++j) {
     const T bias = in.bias.empty() ? T{0} : T{in.bias[static_cast<std::size_t>(i * in.kv_len + j)]};
     if (!visible(in.q_begin + i, j) || bias == kNothing) continue;
-    T dot = 0;
-    for (Pos n = 0; n < in.head_dim; ++n) {
-      const Pos c = (order / 2 + (order % 2 == 0 ? n : in.head_dim - 1 - n)) % in.head_dim;
-      dot += T{in.q_row(i, head)[c]} * T{in.k_row(j, head)[c]};
-    }
+    const T dot = dot_of<T>(in.q_row(i, head), in.k_row(j, head), in.head_dim, order);
     weights[static_cast<std::size_t>(j)] = std::exp(shape(T{in.scale} * dot) + T{in.slope(head)} * bias - lse);
   }
   return weights;

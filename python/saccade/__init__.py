@@ -8,31 +8,43 @@ mechanism, `show(name)` tells one in full, and the same words work on the comman
 
 from . import oracle, where
 from ._saccade import (
+    BlockMask,
     Cost,
     Patterns,
     Plan,
+    Selection,
     __version__,
     attend,
     cpu_targets,
     decode,
     list,
     merge,
+    see,
+    select,
     set_threads,
     show,
     threads,
 )
+from .examples import example
+from .mask_mod import mask_mod
 
 __all__ = [
+    "BlockMask",
     "Cost",
     "Patterns",
     "Plan",
+    "Selection",
     "__version__",
     "attend",
     "cpu_targets",
     "decode",
+    "example",
     "list",
+    "mask_mod",
     "merge",
     "oracle",
+    "see",
+    "select",
     "set_threads",
     "show",
     "threads",

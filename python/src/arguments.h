@@ -14,9 +14,11 @@ namespace saccade::python {
 
 /// Patterns that are given rather than chosen (a selection made before, a compiled mask_mod), for each sequence of a
 /// batch or one for all of them: of_sequence[i] holds one pattern for all heads or one a head. `attend` takes it as
-/// `attn`; what is bound to Python derives from it.
+/// `attn`; what is bound to Python derives from it. They hold for one shape of call, whose first query has position
+/// q_begin.
 struct Patterns {
   std::vector<std::vector<WherePtr>> of_sequence;
+  Pos q_len = 0, kv_len = 0, q_begin = 0;
   virtual ~Patterns() = default;
 };
 

@@ -71,15 +71,35 @@ void Call::check_given(const std::string& place) const {
     fail_user(place + name + " must have one entry per query head (" + std::to_string(n_heads) + "), got " +
               std::to_string(numbers->size()));
   }
+  if (attn.patterns != nullptr) check_patterns(place);
+}
+
+void Call::check_patterns(const std::string& place) const {
+  const Patterns& given = *attn.patterns;
+  const Pos n_heads = batch.n_heads();
   for (const auto& of_heads : patterns_) {
     const auto n = static_cast<Pos>(of_heads.size());
     if (n == 1 || n == n_heads) continue;
     fail_user(place + "attn holds patterns for " + std::to_string(n) + " heads, q has " + std::to_string(n_heads));
   }
   const auto n = static_cast<Pos>(patterns_.size());
-  if (attn.patterns != nullptr && n != 1 && n != batch.size()) {
+  if (n != 1 && n != batch.size()) {
     fail_user(place + "attn holds patterns for " + std::to_string(n) + " sequences, the batch has " +
               std::to_string(batch.size()));
+  }
+  for (Pos i = 0; i < batch.size(); ++i) {
+    if (batch.q(i).len == given.q_len && batch.k(i).len == given.kv_len) continue;
+    fail_user(place + "attn was made for q_len " + std::to_string(given.q_len) + " and kv_len " +
+              std::to_string(given.kv_len) + ", got " + std::to_string(batch.q(i).len) + " and " +
+              std::to_string(batch.k(i).len));
+  }
+  if (q_begin_ && *q_begin_ != given.q_begin) {
+    fail_user(place + "attn was made for q_begin " + std::to_string(given.q_begin) + ", got " +
+              std::to_string(*q_begin_));
+  }
+  if (causal_ && given.q_len > given.kv_len) {
+    fail_user(place + "attn with causal needs a key for each query, got " + std::to_string(given.q_len) +
+              " queries and " + std::to_string(given.kv_len) + " keys");
   }
 }
 
@@ -95,7 +115,8 @@ PlannedCall Call::sequence(Pos i) const {
   call.scale = scale_;
   call.softcap = softcap_;
   call.precision = precision_;
-  call.q_begin = q_begin_.value_or(std::max<Pos>(0, call.k.len - call.q.len));
+  call.q_begin =
+      attn.patterns != nullptr ? attn.patterns->q_begin : q_begin_.value_or(std::max<Pos>(0, call.k.len - call.q.len));
   planned.layer = layer_;
   planned.causal = causal_;
   return planned;

@@ -53,6 +53,7 @@ class Call {
   void run_head_by_head(const PlannedCall& planned, Pos i, Pos skipped,
                         const std::function<void(const PlannedCall&)>& run);
   void check_given(const std::string& place) const;
+  void check_patterns(const std::string& place) const;
 
   bool causal_;
   float scale_, softcap_;

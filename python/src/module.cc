@@ -29,4 +29,7 @@ NB_MODULE(_saccade, m) {
   saccade::python::bind_attend(m);
   saccade::python::bind_merge(m);
   saccade::python::bind_oracle(m);
+  saccade::python::bind_select(m);
+  saccade::python::bind_mask_mod(m);
+  saccade::python::bind_see(m);
 }

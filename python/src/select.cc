@@ -1,0 +1,209 @@
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "python/src/arguments.h"
+#include "python/src/batch.h"
+#include "python/src/bind.h"
+#include "python/src/engine.h"
+#include "python/src/head_pattern.h"
+#include "python/src/owned.h"
+#include "saccade/base/error.h"
+#include "saccade/plan/planned.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace saccade::python {
+namespace {
+
+const char* name_of(Scope scope) {
+  switch (scope) {
+    case Scope::kQueryHead:
+      return "query_head";
+    case Scope::kKvHead:
+      return "kv_head";
+    case Scope::kLayer:
+      return "layer";
+  }
+  return "?";
+}
+
+/// What select() found, for each sequence and query head; `attend` takes it as `attn`.
+struct Selected : Patterns {
+  Selection whole;  ///< of all sequences: scope, lifetime, cost and counts; of_head is empty
+
+  int n_heads() const { return static_cast<int>(of_sequence[0].size()); }
+  HeadPattern head(int head, int sequence) const {
+    if (sequence < 0 || sequence >= static_cast<int>(of_sequence.size()) || head < 0 || head >= n_heads()) {
+      fail_user("select: there is no sequence " + std::to_string(sequence) + " with a head " + std::to_string(head));
+    }
+    return {of_sequence[static_cast<std::size_t>(sequence)][static_cast<std::size_t>(head)],
+            {q_begin, q_begin + q_len},
+            kv_len};
+  }
+};
+
+void add(const Selection& some, Selected& out) {
+  const bool first = out.of_sequence.empty();
+  out.of_sequence.push_back(some.of_head);
+  out.whole.scope = first ? some.scope : std::min(out.whole.scope, some.scope);
+  out.whole.lifetime = first ? some.lifetime : std::min(out.whole.lifetime, some.lifetime);
+  out.whole.cost += some.cost;
+  out.whole.n_dense_by_rule += some.n_dense_by_rule;
+  out.whole.n_dense_by_floor += some.n_dense_by_floor;
+  out.whole.n_dense_by_cost += some.n_dense_by_cost;
+}
+
+struct Options {
+  std::optional<double> scale;
+  std::optional<Pos> q_begin;
+  float softcap = 0.0F;
+  int layer = 0;
+  bool fallbacks = true;
+};
+
+Selected select(const Attn& attn, const Batch& batch, const Options& options) {
+  if (attn.patterns != nullptr) fail_user("select: attn must name what chooses, got a choice that was made");
+  if (batch.size() < 1) fail_user("select: there is no sequence to choose for");
+  Selected out;
+  out.q_len = batch.q(0).len, out.kv_len = batch.k(0).len;
+  out.q_begin = options.q_begin.value_or(out.kv_len - out.q_len);
+  if (out.q_begin < 0) fail_user("select: q_begin must be >= 0, got " + std::to_string(out.q_begin));
+  const nb::gil_scoped_release others_may_run;
+  const Engine::Lock engine;
+  for (Pos sequence = 0; sequence < batch.size(); ++sequence) {
+    PlannedCall call{.layer = options.layer, .fallbacks = options.fallbacks};
+    call.attend.q = batch.q(sequence);
+    call.attend.k = batch.k(sequence);
+    call.attend.q_begin = out.q_begin;
+    call.attend.scale = scale_or_default(options.scale, batch.head_dim());
+    call.attend.softcap = options.softcap;
+    add(choose(*attn.plan, call, engine->team()), out);
+  }
+  return out;
+}
+
+/// A number for each sequence and head.
+template <class T>
+nb::object of_each_head(const Selected& selected, const auto& number) {
+  std::vector<T> all;
+  const auto batch = static_cast<int>(selected.of_sequence.size());
+  for (int sequence = 0; sequence < batch; ++sequence) {
+    for (int head = 0; head < selected.n_heads(); ++head) all.push_back(number(selected.head(head, sequence)));
+  }
+  return owned_array<T>(std::move(all), {batch, selected.n_heads()});
+}
+
+nb::object density(const Selected& selected) {
+  const auto dense = static_cast<double>(dense_pairs(selected.q_begin, selected.q_len, selected.kv_len, 1));
+  return of_each_head<double>(
+      selected, [&](const HeadPattern& head) { return dense > 0 ? static_cast<double>(pairs_of(head)) / dense : 0.0; });
+}
+
+nb::dict cost(const Selected& selected) {
+  nb::dict out;
+  out["flop"] = selected.whole.cost.flop;
+  out["bytes"] = selected.whole.cost.bytes;
+  out["heads_dense_by_rule"] = selected.whole.n_dense_by_rule;
+  out["heads_dense_by_floor"] = selected.whole.n_dense_by_floor;
+  out["heads_dense_by_cost"] = selected.whole.n_dense_by_cost;
+  return out;
+}
+
+constexpr const char* kSelectDoc = R"doc(What `attn` lets each head look at, before any attention runs.
+
+q           [batch, seq, heads, head_dim]: f32, f16 or bf16
+k           [batch, kv_len, n_kv_heads, head_dim]
+attn        a spec, a Plan, a dict, or an object with a name, as for `attend`
+weigh       "softmax" or "softcap(30)", for selectors that look at scores
+scale       multiplies q.k;
+1 / sqrt(head_dim) when not given q_begin position of the first query;
+kv_len - seq when not given layer which layer of the plan,
+    and of seeds fallbacks off : selectors never run dense because a text is short or selecting would not pay
+
+                                                                                          Returns a Selection,
+    which `attend(q, k, v, attn = selection)` takes as it is.
+
+    Errors ValueError,
+    one line;
+MemoryError Cost that of the selectors(Selection.cost); patterns cost nothing
+)doc";
+
+}  // namespace
+
+void bind_select(nb::module_& m) {
+  nb::class_<Selected, Patterns>(m, "Selection", "What each head of a call looks at: the answer of `select`.")
+      .def_ro("q_begin", &Selected::q_begin, "position of the first query")
+      .def_ro("q_len", &Selected::q_len, "queries")
+      .def_ro("kv_len", &Selected::kv_len, "keys")
+      .def_prop_ro(
+          "batch", [](const Selected& all) { return all.of_sequence.size(); }, "sequences")
+      .def_prop_ro("heads", &Selected::n_heads, "query heads")
+      .def_prop_ro(
+          "scope", [](const Selected& all) { return name_of(all.whole.scope); },
+          "'query_head': each has a choice of its own; 'kv_head': those that read one KV head share it; 'layer': all "
+          "do")
+      .def_prop_ro(
+          "lifetime", [](const Selected& all) { return std::min(all.whole.lifetime, Pos{1} << 31); },
+          "how many more calls of one query it holds for; 0: this call alone")
+      .def_prop_ro("cost", &cost,
+                   "'flop' of scoring and 'bytes' read; heads that ran dense, and why: by their card's rule, "
+                   "because of floor, because selecting would not have paid")
+      .def_prop_ro(
+          "pairs", [](const Selected& all) { return of_each_head<std::int64_t>(all, pairs_of); },
+          "[batch, heads]: pairs of a query and a key that are seen")
+      .def_prop_ro("density", &density, "[batch, heads]: those pairs, as a share of what dense causal attention sees")
+      .def(
+          "mask", [](const Selected& all, int head, int sequence) { return mask_array_of(all.head(head, sequence)); },
+          "head"_a, "sequence"_a = 0,
+          "bool [q_len, kv_len]: which query sees which key.\n\nErrors    ValueError where that is more than 2^28 "
+          "pairs")
+      .def(
+          "visits",
+          [](const Selected& all, int head, Pos block, int sequence) {
+            return visits_of(all.head(head, sequence), block);
+          },
+          "head"_a, "block"_a = 64, "sequence"_a = 0,
+          "Which keys each block of queries visits, as CSR.\n\n'keys' [n, 2] are half-open ranges, 'full' [n] says "
+          "whether "
+          "every query of the block sees all of one; 'begins' [blocks + 1] where the block's own begin, 'q_begins' "
+          "[blocks] "
+          "its first position. Blocks begin at multiples of `block`.")
+      .def(
+          "arrays", [](const Selected& all, int head, int sequence) { return arrays_of(all.head(head, sequence)); },
+          "head"_a, "sequence"_a = 0,
+          "The choice in its own encoding, named by 'kind'.\n\n"
+          "'blocks'          'blocks' of block_k keys for each block of block_q queries, CSR by 'begins'; list i is "
+          "that of\n"
+          "                  block first_q_block + i; causal inside\n"
+          "'tokens'          'tokens' for each block of block_q queries, likewise\n"
+          "'vertical_slash'  'columns' that every query sees, and 'diagonals': distances, in blocks of 'block'\n"
+          "'clusters'        'cluster_of_query' and 'cluster_of_key': queries see the keys of their own, causal\n"
+          "'visits'          anything else, as `visits` has it")
+      .def("__repr__", [](const Selected& all) {
+        return "Selection(batch=" + std::to_string(all.of_sequence.size()) +
+               ", heads=" + std::to_string(all.n_heads()) + ", q_len=" + std::to_string(all.q_len) +
+               ", kv_len=" + std::to_string(all.kv_len) + ", scope='" + name_of(all.whole.scope) + "')";
+      });
+  m.def(
+      "select",
+      [](nb::handle q, nb::handle k, nb::handle attn, const std::string& weigh, std::optional<double> scale,
+         std::optional<Pos> q_begin, int layer, bool fallbacks) {
+        const nb::object none = nb::none();
+        const Batch batch("select: ",
+                          {.q = q, .k = k, .v = none, .cu_seqlens = none, .cu_seqlens_k = none, .kv_lens = none});
+        return select(read_attn(attn), batch, {scale, q_begin, read_weigh(weigh), layer, fallbacks});
+      },
+      "q"_a, "k"_a, "attn"_a, nb::kw_only(), "weigh"_a = "softmax", "scale"_a = nb::none(), "q_begin"_a = nb::none(),
+      "layer"_a = 0, "fallbacks"_a = true, kSelectDoc);
+}
+
+}  // namespace saccade::python

@@ -1,0 +1,100 @@
+"""Every probe of the catalogue, by name, against its definition in fp64."""
+
+import numpy
+import pytest
+import rule
+import saccade
+from saccade import see_oracle
+
+PROBES = [info["name"] for info in saccade.list("see")]
+POSITIONS = {"top_keys.positions": "top_keys.weights", "top_keys.head_positions": "top_keys.head_weights"}
+
+
+def definition_of(name, given, seen, dtype, order):
+    """What the probe's definition says of the first sequence, computed in `dtype`."""
+    q, k = given["q"][0], given["k"][0]
+    map_ = see_oracle.weights(q, k, seen, dtype=dtype, order=order)
+    return see_oracle.define(name, map_, k.shape[0] - q.shape[0], **given["probes"][name])
+
+
+def judge(actual, exact, plain_of, name):
+    """One group a head, or all of it where heads are summed: as tests/laws/see_laws.h judges."""
+    size = max(1.0, float(numpy.abs(exact).max()))
+    flat = lambda array: array.reshape(1 if name == "top_keys.weights" else array.shape[0], -1)
+    rule.assert_rows(flat(actual), flat(exact), size, lambda order: flat(plain_of(order)), name)
+
+
+@pytest.mark.parametrize("attn", ["dense", "window(100)+sink(3)"])
+@pytest.mark.parametrize("name", PROBES)
+def test_equals_its_definition(name, attn):
+    given = saccade.example(name, seq_len=384)
+    if name == "rows":
+        given["probes"]["rows"]["queries"] = [0, 200, 383]
+    selection = saccade.select(given["q"], given["k"], attn)
+    seen = numpy.stack([selection.mask(head) for head in range(given["q"].shape[2])])
+    actual = saccade.see(**given, attn=attn)
+    exact = definition_of(name, given, seen, numpy.float64, 0)
+    assert set(actual) == set(exact)
+    plain = {}
+
+    def plain_of(order):
+        return plain.setdefault(order, definition_of(name, given, seen, numpy.float32, order))
+
+    for part, values in exact.items():
+        if part not in POSITIONS:
+            judge(actual[part][0], values, lambda order, part=part: plain_of(order)[part], part)
+            continue
+        assert actual[part][0].shape == values.shape
+        differs = actual[part][0] != values  # only where two weights are as good as equal
+        weights, exact_weights = actual[POSITIONS[part]][0], exact[POSITIONS[part]]
+        assert differs.mean() < 0.01
+        assert numpy.abs(weights - exact_weights)[differs].max(initial=0) < 1e-5
+
+
+def test_all_of_them_at_once_and_each_sequence_by_itself():
+    given = saccade.example("entropy", seq_len=200)
+    q, k = (numpy.concatenate([given[part], given[part][:, ::-1]]) for part in "qk")
+    everything = saccade.see(q, k)
+    assert {name.split(".")[0] for name in everything} == set(PROBES)
+    for i in range(2):
+        alone = saccade.see(q[i : i + 1], k[i : i + 1])
+        for name, values in everything.items():
+            assert values.shape[0] == 2
+            assert numpy.array_equal(values[i], alone[name][0]), name
+
+
+def test_specs_and_dicts_say_the_same():
+    given = saccade.example("top_keys", seq_len=150)
+    q, k = given["q"], given["k"]
+    by_spec = saccade.see(q, k, ["top_keys(3,per_head=on)", "entropy"])
+    by_dict = saccade.see(q, k, {"top_keys": {"k": 3, "per_head": True}, "entropy": {}})
+    assert set(by_spec) == set(by_dict)
+    assert all(numpy.array_equal(by_spec[name], by_dict[name]) for name in by_spec)
+    assert by_spec["top_keys.head_positions"].shape == (1, 4, 150, 3)
+
+
+def test_a_block_mask_says_who_is_looked_at():
+    given = saccade.example("rows", seq_len=96)
+    documents = saccade.mask_mod(lambda b, h, q, kv: q // 32 == kv // 32, 96, 96, block=32)
+    rows = saccade.see(given["q"], given["k"], {"rows": {"queries": [40]}}, documents, causal=False)["rows"][0, :, 0]
+    assert (rows[:, :32] == 0).all() and (rows[:, 64:] == 0).all() and (rows[:, 32:64] > 0).all()
+    causal = saccade.see(given["q"], given["k"], {"rows": {"queries": [40]}}, documents)["rows"][0, :, 0]
+    assert (causal[:, 41:] == 0).all() and (causal[:, 32:41] > 0).all()
+
+
+@pytest.mark.parametrize("probes, line", [
+    ("entropi", "entropy"),
+    ("top_keys(j=3)", "unknown parameter"),
+    ("top_keys(k=0)", "k must be >= 1"),
+    ({"rows": {"queries": [900]}}, "rows were asked of query 900"),
+    ({"rows": {"queries": "x"}}, "queries must be a list of positions"),
+    ({"diagonals": {"offsets": [-1]}}, "offsets must be >= 0"),
+    ({"block_sums": {"text_len": 0}}, "text_len must be >= 1"),
+    ({"class_masses": {"spans": [1, 2]}}, "spans must be a list of"),
+    ("entropy+rows", "one probe at a time"),
+])
+def test_bad_input_gets_one_line(probes, line):
+    given = saccade.example("entropy", seq_len=64)
+    with pytest.raises(ValueError, match=line) as caught:
+        saccade.see(given["q"], given["k"], probes)
+    assert "\n" not in str(caught.value)

@@ -16,6 +16,7 @@
 #include "saccade/see/probe.h"
 #include "tests/support/any_case.h"
 #include "tests/support/error_line.h"
+#include "tests/support/thorough.h"
 
 // The law of See: a probe's numbers equal the statistic taken from dense fp64 weights, within the one rule of
 // oracle/expected.h; batches of a prompt add up to the whole; any team gives the same bits; o does not change.
@@ -143,8 +144,8 @@ inline void look_at(const Problem& problem, Team& team, Pos batch, std::span<Pro
 /// nothing.
 inline std::vector<AttendCase> see_cases() {
   std::vector<AttendCase> cases;
-  for (std::uint64_t seed = 1; seed <= 14; ++seed) {
-    AttendCase c = any_case(seed);
+  for (Pos seed = 1; seed <= thinned(14); ++seed) {
+    AttendCase c = any_case(static_cast<std::uint64_t>(seed));
     c.kv_len = std::min<Pos>(c.kv_len, 331);
     c.n_heads = c.n_kv_heads * std::min<Pos>(c.n_heads / c.n_kv_heads, 3);
     c.head_dim = std::min<Pos>(c.head_dim, 128);

@@ -5,6 +5,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
 #include <cstdlib>
 #include <new>
@@ -138,7 +139,7 @@ ChatFrame Model::chat_frame() const {
 }
 
 Context::Context(const Model& model, const Attention& attention, const ContextOptions& options)
-    : model_(model), n_ubatch_(std::min(options.n_ubatch, options.n_ctx)) {
+    : model_(model), n_ubatch_(std::min(options.n_ubatch, options.n_ctx)), see_hidden_(options.see_hidden) {
   llama::use_plan(attention.plan);
   auto params = llama_context_default_params();
   params.n_ctx = static_cast<std::uint32_t>(options.n_ctx);
@@ -153,8 +154,23 @@ Context::Context(const Model& model, const Attention& attention, const ContextOp
   }
   params.swa_full = false;
   params.abort_callback = [](void*) { return interrupted(); };
+  if (see_hidden_) params.cb_eval = on_eval, params.cb_eval_user_data = this;
   context_.reset(llama_init_from_model(model.get(), params));
   if (!context_) fail_machine(fmt::format("no context of {} tokens: {}", options.n_ctx, why()));
+}
+
+bool Context::on_eval(ggml_tensor* tensor, bool ask, void* user) {
+  const std::string_view name = tensor->name, mark = "l_out-";  // llama.cpp's name of a layer's output
+  if (!name.starts_with(mark) || tensor->type != GGML_TYPE_F32) return !ask;
+  if (ask) return true;
+  const auto& context = *static_cast<const Context*>(user);
+  int layer = -1;
+  std::from_chars(name.data() + mark.size(), name.data() + name.size(), layer);
+  const auto* rows = static_cast<const float*>(tensor->data);
+  const auto size = static_cast<std::size_t>(ggml_nelements(tensor));
+  if (layer >= 0 && tensor->ne[1] == context.n_batch_)
+    context.see_hidden_(layer, context.n_past_, {rows, size}, tensor->ne[1]);
+  return true;
 }
 
 int Context::n_ctx() const { return static_cast<int>(llama_n_ctx(context_.get())); }
@@ -174,6 +190,7 @@ void Context::decode(std::span<const Token> tokens, const std::vector<bool>& wan
   }
   const llama_batch batch{
       n, copy.data(), nullptr, positions.data(), n_sequences.data(), sequences.data(), outputs.data()};
+  n_batch_ = n;
   stop_if_interrupted();
   const int result = llama_decode(context_.get(), batch);
   llama_synchronize(context_.get());

@@ -3,6 +3,7 @@
 #include <llama.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -11,6 +12,7 @@
 
 #include "apps/saccade/attention.h"
 #include "apps/saccade/model_file.h"
+#include "saccade/base/view.h"
 
 namespace saccade::app {
 
@@ -49,9 +51,14 @@ class Model {
   const llama_vocab* vocab_ = nullptr;
 };
 
+/// Called with what each layer made of each token of a batch, as it is computed: rows [n_tokens, n_embd] of the tokens
+/// from position `first` on. The last layer, of which only the wanted tokens are computed, is seen when those are all.
+using SeeHidden = std::function<void(int layer, Pos first, std::span<const float> rows, Pos n_tokens)>;
+
 struct ContextOptions {
   int n_ctx = 0, n_threads = 1, n_ubatch = 1024;
-  double yarn = 1;  ///< the context is stretched by this factor
+  double yarn = 1;       ///< the context is stretched by this factor
+  SeeHidden see_hidden;  ///< empty: nobody looks
 };
 
 /// One sequence of tokens with its keys and values, under one attention.
@@ -61,6 +68,8 @@ struct ContextOptions {
 class Context {
  public:
   Context(const Model& model, const Attention& attention, const ContextOptions& options);
+  Context(const Context&) = delete;  // llama.cpp knows where it lies
+  Context& operator=(const Context&) = delete;
 
   int n_ctx() const;
   int n_ubatch() const { return n_ubatch_; }
@@ -88,7 +97,11 @@ class Context {
   };
   const Model& model_;
   std::unique_ptr<llama_context, Free> context_;
+  static bool on_eval(ggml_tensor* tensor, bool ask, void* user);
+
   int n_past_ = 0, n_ubatch_ = 0;
+  std::int64_t n_batch_ = 0;  ///< tokens of the batch at hand
+  SeeHidden see_hidden_;
 };
 
 /// Cores this process may use.

@@ -34,6 +34,22 @@ Result result_of(const std::vector<PplRow>& rows, const EvalOptions& options) {
   return result;
 }
 
+Result result_of(const std::vector<InfluenceRow>& rows) {
+  Result result{.rows = {}, .table = table_of(rows), .page = ""};
+  for (const auto& row : rows) {
+    result.rows.push_back(to_json(row));
+    for (std::size_t i = 0; i < row.documents.size(); ++i)
+      result.rows.back()["documents"][i]["influence"] = row.influence(rows.front(), i);
+  }
+  return result;
+}
+
+Result result_of_task(const EvalInput& input) {
+  const EvalOptions& options = input.options;
+  if (options.task == "influence") return result_of(eval_influence(input));
+  return options.task == "ppl" ? result_of(eval_ppl(input), options) : result_of(eval_multineedle(input), options);
+}
+
 }  // namespace
 
 void eval_command(const EvalOptions& options) {
@@ -46,9 +62,7 @@ void eval_command(const EvalOptions& options) {
   ModelFacts facts = read_model_file(options.model);
   check(options, attentions, facts);
   const Model model(options.model, std::move(facts), options.verbose);
-  const EvalInput input{model, options, text, attentions, resume};
-  const Result result =
-      options.task == "ppl" ? result_of(eval_ppl(input), options) : result_of(eval_multineedle(input), options);
+  const Result result = result_of_task({model, options, text, attentions, resume});
   if (output) {
     output->write(options.output.ends_with(".html") ? result.page
                                                     : json_of(result.rows, options.output.ends_with(".jsonl")));

@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 
 #include "apps/saccade/record.h"
+#include "saccade/judge/ablation.h"
 
 namespace saccade::app {
 namespace {
@@ -104,6 +106,34 @@ ordered_json to_json(const PplRow& row) {
   return json;
 }
 
+double InfluenceRow::mean_loss() const {
+  double sum = 0;
+  for (const auto& document : documents) sum += document.loss;
+  return documents.empty() ? 0 : sum / static_cast<double>(documents.size());
+}
+
+double InfluenceRow::influence(const InfluenceRow& base, std::size_t document) const {
+  return judge::influence(base.documents[document].loss, documents[document].loss);
+}
+
+ordered_json to_json(const InfluenceRow& row) {
+  ordered_json json = {{"attn", row.attn}, {"loss", row.mean_loss()}, {"documents", ordered_json::array()}};
+  for (const auto& one : row.documents)
+    json["documents"].push_back({{"id", one.id}, {"n_tokens", one.n_tokens}, {"loss", one.loss}});
+  return json;
+}
+
+std::optional<InfluenceRow> influence_row_from_json(const json& from) try {
+  InfluenceRow row{.attn = from.at("attn").get<std::string>(), .documents = {}};
+  for (const auto& one : from.at("documents"))
+    row.documents.push_back({.id = one.at("id").get<std::string>(),
+                             .n_tokens = one.at("n_tokens").get<std::int64_t>(),
+                             .loss = maybe(one, "loss").value_or(std::numeric_limits<double>::quiet_NaN())});
+  return row;
+} catch (const json::exception&) {
+  return std::nullopt;
+}
+
 std::optional<NeedleRow> needle_row_from_json(const json& from) try {
   NeedleRow row{.attn = from.at("attn").get<std::string>(),
                 .cost = cost_from_json(from),
@@ -149,6 +179,27 @@ std::string table_of(const std::vector<PplRow>& rows) {
   for (const auto& row : rows)
     text += fmt::format("{:<{}} {:>9.4f} {:>8.5f} {}\n", row.attn, width, row.ppl, row.ppl / rows.front().ppl,
                         cost_cells(row.cost));
+  return text;
+}
+
+std::string table_of(const std::vector<InfluenceRow>& rows) {
+  const auto width = name_width(rows);
+  const InfluenceRow& base = rows.front();
+  std::string text = fmt::format("{:<{}} {:>8} {:>10}\n", "attn", width, "loss", "influence");
+  for (const auto& row : rows)
+    text += fmt::format("{:<{}} {:>8.4f} {:>10.4f}\n", row.attn, width, row.mean_loss(),
+                        judge::influence(base.mean_loss(), row.mean_loss()));
+  if (rows.size() < 2) return text;
+  std::vector<std::size_t> order(base.documents.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::ranges::stable_sort(order, [&](std::size_t a, std::size_t b) {
+    return rows.back().influence(base, a) > rows.back().influence(base, b);
+  });
+  text +=
+      fmt::format("\n{:<24} {:>8} {:>8} {:>10}  of {}\n", "document", "tokens", "loss", "influence", rows.back().attn);
+  for (const std::size_t i : order)
+    text += fmt::format("{:<24} {:>8} {:>8.4f} {:>10.4f}\n", base.documents[i].id, base.documents[i].n_tokens,
+                        base.documents[i].loss, rows.back().influence(base, i));
   return text;
 }
 

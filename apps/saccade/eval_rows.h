@@ -48,15 +48,34 @@ struct PplRow {
   double ppl = 0;
 };
 
+struct DocumentLoss {
+  std::string id;
+  std::int64_t n_tokens = 0;
+  double loss = 0;  ///< nats a token
+};
+
+struct InfluenceRow {
+  std::string attn;
+  std::vector<DocumentLoss> documents;
+
+  double mean_loss() const;
+  /// Of a document, against the same of the base row (judge::influence).
+  double influence(const InfluenceRow& base, std::size_t document) const;
+};
+
 nlohmann::ordered_json to_json(const NeedleRow& row);
 nlohmann::ordered_json to_json(const PplRow& row);
+nlohmann::ordered_json to_json(const InfluenceRow& row);
 /// Nothing when a key is missing or of another type.
 std::optional<NeedleRow> needle_row_from_json(const nlohmann::json& json);
 std::optional<PplRow> ppl_row_from_json(const nlohmann::json& json);
+std::optional<InfluenceRow> influence_row_from_json(const nlohmann::json& json);
 
 /// For people: a depth grid, # found and . missed, and what each row cost; requires rows with as many answers each.
 std::string table_of(const std::vector<NeedleRow>& rows);
 /// For people: the ratio is to the first row.
 std::string table_of(const std::vector<PplRow>& rows);
+/// For people: documents by the influence of the last row on them, the largest first.
+std::string table_of(const std::vector<InfluenceRow>& rows);
 
 }  // namespace saccade::app

@@ -29,6 +29,11 @@ std::vector<NeedleRow> eval_multineedle(const EvalInput& input);
 /// Errors    Fault::kUser, one line, when text or context are too small
 std::vector<PplRow> eval_ppl(const EvalInput& input);
 
+/// The loss on each document of a file under each attention. A plan that masks retrieval heads beside one that does not
+/// gives AttentionInfluence scores (judge::influence).
+/// Errors    Fault::kUser, one line, when a document is no document or has no two tokens
+std::vector<InfluenceRow> eval_influence(const EvalInput& input);
+
 /// Rows of which the finished ones come from --resume, and the others from `measure`, which are then kept there.
 template <class Row, class FromJson, class Measure>
 std::vector<Row> finished_rows(const EvalInput& input, FromJson from_json, Measure measure) {

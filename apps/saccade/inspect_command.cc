@@ -8,6 +8,7 @@
 #include "apps/saccade/engine.h"
 #include "apps/saccade/inspect_gaze.h"
 #include "apps/saccade/inspect_options.h"
+#include "apps/saccade/inspect_prove.h"
 #include "apps/saccade/inspect_report.h"
 #include "apps/saccade/output.h"
 #include "apps/saccade/progress.h"
@@ -16,21 +17,12 @@
 #include "apps/saccade/text_file.h"
 #include "plugins/llama/watcher.h"
 #include "saccade/base/error.h"
+#include "saccade/judge/massive.h"
 
 namespace saccade::app {
 namespace {
 
 constexpr Pos kMostAnswerRows = 32;  // some 150 KB each at 30,000 tokens of a model of 24 layers
-
-Attention attention_of(const InspectOptions& options) {
-  Attention attention = options.given_plan ? attention_from_plan(options.plan) : attention_from_spec(options.attn);
-  if (!attention.ours())
-    fail_user(fmt::format("--attn {}: only attention of ours can be inspected, llama.cpp's own shows nothing",
-                          attention.typed));
-  if (options.given_precision) attention = in_precision(std::move(attention), options.precision);
-  if (options.given_linear) attention = with_linear(std::move(attention), options.linear);
-  return attention;
-}
 
 GazeShape gaze_shape(const InspectOptions& options, const ModelFacts& model, const Prompt& prompt) {
   GazeShape shape{.n_layers = model.n_layers, .n_heads = model.n_heads};
@@ -83,6 +75,7 @@ void write(const nlohmann::ordered_json& report, const std::string& path) {
 }  // namespace
 
 void inspect_command(const InspectOptions& options) {
+  if (!options.prove.empty()) return prove_command(options);
   check(options);
   const std::string text = read_text(options.text);
   check_utf8("the question", options.question);
@@ -102,9 +95,13 @@ void inspect_command(const InspectOptions& options) {
 
   const auto needed = static_cast<std::int64_t>(tokens.size()) + options.n_tokens;
   const auto most = std::max(most_context(options, model.facts()), needed);
-  const ContextOptions made_with =
-      context_options(options, {&attention, 1}, static_cast<std::int64_t>(tokens.size()),
-                      options.given_ctx ? options.n_ctx : std::min(most, round_ctx(needed)));
+  ContextOptions made_with = context_options(options, {&attention, 1}, static_cast<std::int64_t>(tokens.size()),
+                                             options.given_ctx ? options.n_ctx : std::min(most, round_ctx(needed)));
+  std::vector<judge::MassiveActivation> massive;
+  made_with.see_hidden = [&massive](int layer, Pos first, std::span<const float> rows, Pos n_tokens) {
+    const auto found = judge::massive_activations(rows, n_tokens, layer, first);
+    massive.insert(massive.end(), found.begin(), found.end());
+  };
   Context context(model, attention, made_with);
   RunRecord record{.model = options.model, .stop = "", .attention = attention};
   record.n_prompt = static_cast<std::int64_t>(tokens.size());
@@ -134,7 +131,8 @@ void inspect_command(const InspectOptions& options) {
   record.attended = llama::record();
   record.kv_bytes = context.kv_bytes();
 
-  const auto report = inspect_report(gaze, record, words(model, options, tokens, answered, record.n_decoded));
+  auto report = inspect_report(gaze, record, words(model, options, tokens, answered, record.n_decoded));
+  report["massive"] = massive_report(massive);
   if (!options.output.empty()) write(report, options.output);
   if (options.json) return print(report.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
   print("\n");

@@ -9,6 +9,9 @@
 
 #include "apps/saccade/inspect_report.h"
 #include "saccade/base/error.h"
+#include "saccade/judge/multineedle.h"
+#include "saccade/plan/nearest.h"
+#include "saccade/plan/quote.h"
 
 namespace saccade::app {
 namespace {
@@ -33,13 +36,36 @@ std::optional<Number> number(std::string_view text) {
   return value;
 }
 
+void check_proof(const InspectOptions& options) {
+  constexpr std::string_view kProofs[] = {"retrieval"};
+  if (std::ranges::find(kProofs, options.prove) == std::end(kProofs))
+    fail_user(fmt::format("--prove: unknown claim {}; {}", quote(options.prove), suggest(options.prove, kProofs)));
+  in_range("--needles", options.n_needles, 1, static_cast<std::int64_t>(judge::kMostNeedles));
+  in_range("--mask", options.n_masked, 1, 1 << 20);
+  if (!options.question.empty() || !options.heads.empty() || !options.tokens.empty())
+    fail_user("--prove asks its own questions and finds its own heads: it goes without -p, --heads and --tokens");
+  if (!options.output.empty() && !options.output.ends_with(".json"))
+    fail_user(fmt::format("-o must end in .json, it is the plan that masks the heads, got '{}'", options.output));
+}
+
 }  // namespace
 
 void check(const InspectOptions& options) {
   check(static_cast<const RunOptions&>(options));
   in_range("-n", options.n_tokens, 1, 1 << 20);
+  if (!options.prove.empty()) return check_proof(options);
   if (!options.output.empty() && !options.output.ends_with(".html"))
     fail_user(fmt::format("-o must end in .html, got '{}'", options.output));
+}
+
+Attention attention_of(const InspectOptions& options) {
+  Attention attention = options.given_plan ? attention_from_plan(options.plan) : attention_from_spec(options.attn);
+  if (!attention.ours())
+    fail_user(fmt::format("--attn {}: only attention of ours can be inspected, llama.cpp's own shows nothing",
+                          attention.typed));
+  if (options.given_precision) attention = in_precision(std::move(attention), options.precision);
+  if (options.given_linear) attention = with_linear(std::move(attention), options.linear);
+  return attention;
 }
 
 std::vector<HeadName> parse_heads(const std::string& list, const ModelFacts& model) {

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/saccade/attention.h"
 #include "apps/saccade/inspect_gaze.h"
 #include "apps/saccade/model_file.h"
 #include "apps/saccade/options.h"
@@ -12,10 +13,16 @@ namespace saccade::app {
 struct InspectOptions : RunOptions {
   InspectOptions() { n_tokens = 64; }
   std::string output, heads, tokens;
+  std::string prove;              ///< empty: nothing; "retrieval"
+  std::string steer = "uniform";  ///< how heads are masked
+  std::int64_t n_needles = 10, n_masked = 10;
 };
 
 /// Errors: Fault::kUser, one line.
 void check(const InspectOptions& options);
+
+/// Which attention runs. Errors: Fault::kUser, one line; llama.cpp's own cannot be watched.
+Attention attention_of(const InspectOptions& options);
 
 /// "3.7,12.0": at most 16 heads, each once; empty: spread_heads. Errors: Fault::kUser, one line: how it is written, or
 /// which layer or head the model does not have.

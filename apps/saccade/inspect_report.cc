@@ -12,7 +12,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr double kSinkEpsilon = 0.3;  // Gu et al. 2025
-constexpr std::size_t kMostSinks = 10;
+constexpr std::size_t kMostSinks = 10, kMostMassive = 20;
 constexpr Coding kReceivedCoding{Coding::Kind::kLog2, 6, 6.0e-8};  // 2^-24
 constexpr Coding kShareCoding{Coding::Kind::kLinear, 255, 0};
 constexpr Coding kDistanceCoding{Coding::Kind::kLog2OfMore, 12, 0};
@@ -363,6 +363,35 @@ Json inspect_report(const Gaze& gaze, const RunRecord& record, const InspectedTe
   return report;
 }
 
+Json massive_report(std::span<const judge::MassiveActivation> found) {
+  struct Place {
+    double value = 0;
+    int first_layer = 0, last_layer = 0, n_layers = 0;
+  };
+  std::map<std::pair<Pos, Pos>, Place> places;
+  for (const auto& one : found) {
+    Place& place = places.try_emplace({one.position, one.dim}, Place{0, one.layer, one.layer, 0}).first->second;
+    if (std::fabs(one.value) > std::fabs(place.value)) place.value = static_cast<double>(one.value);
+    place.first_layer = std::min(place.first_layer, one.layer);
+    place.last_layer = std::max(place.last_layer, one.layer);
+    ++place.n_layers;
+  }
+  std::vector<std::pair<std::pair<Pos, Pos>, Place>> order(places.begin(), places.end());
+  std::ranges::stable_sort(
+      order, [](const auto& a, const auto& b) { return std::fabs(a.second.value) > std::fabs(b.second.value); });
+  Json list = Json::array();
+  for (const auto& [at_place, place] : order) {
+    if (list.size() == kMostMassive) break;
+    list.push_back({{"position", at_place.first},
+                    {"dim", at_place.second},
+                    {"value", rounded(place.value)},
+                    {"first_layer", place.first_layer},
+                    {"last_layer", place.last_layer},
+                    {"n_layers", place.n_layers}});
+  }
+  return {{"n", places.size()}, {"largest", std::move(list)}};
+}
+
 std::string summary(const Json& report) {
   std::map<std::string, int> classes;
   int n_heads = 0;
@@ -371,11 +400,18 @@ std::string summary(const Json& report) {
   std::string heads;
   for (const auto& [name, count] : classes) heads += fmt::format("{}{} {}", heads.empty() ? "" : ", ", count, name);
   const auto& sinks = report["sinks"];
-  return fmt::format(
+  std::string text = fmt::format(
       "what it looked at\n  {:<11} {} of {}\n  {:<11} the first token: more than {} of the attention in {:.1f} % of "
       "the heads; of the first {} tokens' in {:.1f} %\n",
       "heads", heads, n_heads, "sink", sinks["epsilon"].get<double>(), 100 * sinks["rate"].get<double>(),
       sinks["n_early"].get<int>(), 100 * sinks["rate_early"].get<double>());
+  const auto& massive = report["massive"];
+  if (massive["n"].get<int>() == 0) return text + fmt::format("  {:<11} no activation\n", "massive");
+  const auto& largest = massive["largest"][0];
+  return text + fmt::format("  {:<11} {} activations; the largest, {:.0f}, of token {} in dimension {}, layers {}-{}\n",
+                            "massive", massive["n"].get<int>(), largest["value"].get<double>(),
+                            largest["position"].get<Pos>(), largest["dim"].get<Pos>(),
+                            largest["first_layer"].get<int>(), largest["last_layer"].get<int>());
 }
 
 }  // namespace saccade::app

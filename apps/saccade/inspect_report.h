@@ -1,11 +1,13 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "apps/saccade/inspect_gaze.h"
 #include "apps/saccade/record.h"
+#include "saccade/judge/massive.h"
 
 namespace saccade::app {
 
@@ -30,7 +32,11 @@ std::vector<HeadName> spread_heads(int n_layers, int n_heads, int n_chosen = 16)
 /// Cost      for N tokens: deflates about 24 L N + (L + C) R N bytes, some seconds at N = 30,000
 nlohmann::ordered_json inspect_report(const Gaze& gaze, const RunRecord& record, const InspectedText& text);
 
-/// Some lines for stderr: heads by class, sinks, what the answer looked at most.
+/// Massive activations by where they are, a position and a dimension: the largest value and the layers. The largest
+/// first, at most 20.
+nlohmann::ordered_json massive_report(std::span<const judge::MassiveActivation> found);
+
+/// Some lines for stderr: heads by class, sinks, massive activations.
 std::string summary(const nlohmann::ordered_json& report);
 
 /// The report as one HTML page that needs nothing else.

@@ -108,7 +108,22 @@ CLI::App* add_inspect(CLI::App& app, InspectOptions& options) {
       ->type_name("LAYER.HEAD[,...]");
   inspect->add_option("--tokens", options.tokens, "at most 64 positions whose whole rows are kept, beside the answer's")
       ->type_name("N|N-N[,...]");
-  inspect->add_option("-o,--output", options.output, "the report, one HTML file")->type_name("REPORT.html");
+  inspect
+      ->add_option("-o,--output", options.output,
+                   "the report, one HTML file; with --prove: the plan that masks the heads")
+      ->type_name("REPORT.html");
+  inspect->add_option("--prove", options.prove, "a claim to be proved instead: retrieval")->type_name("CLAIM");
+  inspect->add_option("--needles", options.n_needles, "--prove: facts planted in the text")
+      ->capture_default_str()
+      ->type_name("N")
+      ->check(whole_number);
+  inspect->add_option("--mask", options.n_masked, "--prove: heads masked, and random others")
+      ->capture_default_str()
+      ->type_name("N")
+      ->check(whole_number);
+  inspect->add_option("--steer", options.steer, "--prove: how heads are masked (saccade list --word steer)")
+      ->capture_default_str()
+      ->type_name("SPEC");
   return inspect;
 }
 
@@ -136,7 +151,8 @@ CLI::App* add_compare(CLI::App& app, CompareOptions& options) {
 CLI::App* add_eval(CLI::App& app, EvalOptions& options) {
   auto* eval = app.add_subcommand("eval", "what several attentions do to a task on one text");
   add_model_flags(*eval, options);
-  eval->add_option("--task", options.task, "multineedle (20 facts to find again) or ppl (perplexity)")
+  eval->add_option("--task", options.task,
+                   "multineedle (20 facts to find again), ppl (perplexity) or influence (loss by document)")
       ->required()
       ->type_name("TASK");
   add_row_flags(*eval, options);

@@ -45,11 +45,13 @@ void check(const CompareOptions& options) {
 
 void check(const EvalOptions& options) {
   check(static_cast<const ModelOptions&>(options));
-  constexpr std::string_view kTasks[] = {"multineedle", "ppl"};
+  constexpr std::string_view kTasks[] = {"influence", "multineedle", "ppl"};
   if (std::ranges::find(kTasks, options.task) == std::end(kTasks))
     fail_user(fmt::format("--task: unknown task {}; {}", quote(options.task), suggest(options.task, kTasks)));
   if (options.raw && options.task != "multineedle")
-    fail_user("--raw is for --task multineedle; ppl has no chat template");
+    fail_user(fmt::format("--raw is for --task multineedle; {} has no chat template", options.task));
+  if (options.task == "influence")
+    return check_ending(options.output, ".json or .jsonl with --task influence", {".json", ".jsonl"});
   check_ending(options.output, ".html, .json or .jsonl", {".html", ".json", ".jsonl"});
 }
 

@@ -20,6 +20,6 @@ void PerplexityMeter::add(std::span<const float> logits, std::size_t next_token)
   ++count_;
 }
 
-double PerplexityMeter::perplexity() const { return count_ == 0 ? 1 : std::exp(nll_ / static_cast<double>(count_)); }
+double PerplexityMeter::perplexity() const { return std::exp(loss()); }
 
 }  // namespace saccade::judge

@@ -19,6 +19,8 @@ class PerplexityMeter {
   /// Requires next_token < logits.size().
   void add(std::span<const float> logits, std::size_t next_token);
   Pos count() const { return count_; }
+  /// The mean negative log-likelihood, in nats a token; 0 when nothing was added.
+  double loss() const { return count_ == 0 ? 0 : nll_ / static_cast<double>(count_); }
   /// 1 when nothing was added; NaN logits make it NaN.
   double perplexity() const;
 

@@ -50,6 +50,30 @@ class Eval(Cli):
         self.assertEqual(rows[0]["ppl_ratio"], 1)
         self.assertAlmostEqual(rows[1]["ppl_ratio"], 1, delta=1e-3)
 
+    def test_influence(self):
+        documents = self.file("documents.jsonl", b"".join(
+            json.dumps({"id": f"d{i}", "text": TEXT * (i + 1)}).encode() + b"\n\n" for i in range(3)))
+        plan = self.file("masked.json", b'{"rows": [{"layers": "1", "heads": "0", "steer": "uniform"}]}')
+        run = lambda *args: self.ok("eval", "-m", self.model, "--task", "influence", "-t", 1, "--attn", "dense", *args)
+        base, masked = json.loads(run("-f", documents, "--plan", plan, "--json").stdout)
+        self.assertEqual([one["id"] for one in base["documents"]], ["d0", "d1", "d2"])
+        self.assertTrue(all(one["influence"] == 0 for one in base["documents"]))
+        for one, other in zip(base["documents"], masked["documents"]):
+            self.assertNotEqual(one["loss"], other["loss"])
+            self.assertAlmostEqual(other["influence"], other["loss"] / one["loss"] - 1, places=9)
+        # A file that is no .jsonl is one document, and no plan without edits changes a loss.
+        (alone,) = json.loads(run("-f", self.file("d2.txt", (TEXT * 3).encode()), "--json").stdout)
+        self.assertEqual(alone["documents"][0]["loss"], base["documents"][2]["loss"])
+        self.assertRegex(run("-f", documents, "--plan", plan).stdout.decode(), r"\nd[012] +\d+ +[\d.]+ +-?[\d.]+")
+
+    def test_documents_that_are_none(self):
+        refused = lambda name, content: self.refused(
+            2, "eval", "-m", self.model, "--task", "influence", "-f", self.file(name, content), "--attn", "dense")
+        self.assertIn('line 2 must be a JSON object with a "text"', refused("a.jsonl", b'{"text": "x y z"}\n{"txt": 1}\n'))
+        self.assertIn("it is empty", refused("b.jsonl", b"\n \n"))
+        self.assertIn("none of them follows another", refused("c.jsonl", b'{"text": ""}\n'))
+        self.assertIn("-o must end in .json or .jsonl", self.eval_refused("--task", "influence", "-o", "page.html"))
+
     def test_tables_and_files(self):
         out = os.path.join(self.dir, "needles.json")
         table = self.eval("multineedle", "-o", out, specs=["dense"]).stdout.decode()

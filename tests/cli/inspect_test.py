@@ -54,5 +54,25 @@ class Inspect(Cli):
         os.unlink(long)
 
 
+    def test_a_proof_needs_something_to_lose(self):
+        """Random weights find no needle; what a proof prints is checked on real models."""
+        prove = ("--prove", "retrieval", "--needles", 2, "--mask", 1)
+        line = self.inspect_refused(2, *prove)
+        self.assertIn("finds none of 2 needles", line)
+        self.assertIn("masking 10 heads and as many others takes 20 heads, the model has 4", self.inspect_refused(2, "--prove", "retrieval"))
+        self.assertIn("at least 1000 are needed", self.inspect_refused(2, *prove, "-c", 600))
+        self.assertIn("-c must be <= 4096", self.inspect_refused(2, *prove, "-c", 5000))
+
+    def test_what_a_proof_does_not_take(self):
+        self.assertEqual(self.inspect_refused(2, "--prove", "retrievl"), '--prove: unknown claim "retrievl"; did you mean "retrieval"?')
+        for more in (("-p", "Why?"), ("--heads", "0.0"), ("--tokens", "3")):
+            self.assertIn("asks its own questions", self.inspect_refused(2, "--prove", "retrieval", *more))
+        self.assertIn("-o must end in .json", self.inspect_refused(2, "--prove", "retrieval", "-o", "r.html"))
+        self.assertIn("no such directory", self.inspect_refused(2, "--prove", "retrieval", "--mask", 1, "-o", "nowhere/plan.json"))
+        self.assertEqual(self.inspect_refused(2, "--prove", "retrieval", "--needles", 0), "--needles must be >= 1, got 0")
+        self.assertIn('unknown edit "unifrom"', self.inspect_refused(2, "--prove", "retrieval", "--steer", "unifrom"))
+        self.assertIn("only attention of ours", self.inspect_refused(2, "--prove", "retrieval", "--attn", "ggml"))
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -60,7 +60,7 @@ macro(catalogue_word word)
 endmacro()
 
 catalogue_word(where choice.h visit.h where.h)
-catalogue_word(see probe.h head_metrics.h)
+catalogue_word(see probe.h row_probe.h head_metrics.h)
 catalogue_word(steer edit.h)
 
 list(JOIN catalogue_types ", " catalogue_types)

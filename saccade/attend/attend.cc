@@ -17,6 +17,7 @@
 #include "saccade/attend/few.h"
 #include "saccade/attend/gathered.h"
 #include "saccade/attend/packed.h"
+#include "saccade/attend/row_record.h"
 #include "saccade/attend/schedule.h"
 #include "saccade/attend/splits.h"
 #include "saccade/attend/tiles.h"
@@ -37,14 +38,15 @@ struct Basket {
 
 /// What one worker needs beside the call.
 struct Room {
-  Room(Layout layout, const AttendCall& call, const Schedule& schedule, Shared* shared, const Centres* centres)
+  Room(Layout layout, const AttendCall& call, const Schedule& schedule, Shared* shared, const Centres* centres,
+       const RowWants* wants)
       : edge(layout, call, schedule.most_queries) {
     const Pos together = schedule.parties[0].n_sets;
     if (schedule.most_rows <= kernel::kFewRows) {
       float* scratch = Few::take_scratch(layout);
-      for (Pos i = 0; i < together; ++i) few.emplace_back(layout, call, scratch);
+      for (Pos i = 0; i < together; ++i) few.emplace_back(layout, call, scratch, wants);
     } else {
-      tiles.emplace_back(layout, call, schedule.most_rows, shared, centres);
+      tiles.emplace_back(layout, call, schedule.most_rows, shared, centres, wants);
     }
     for (Pos i = 0; i < together; ++i) {
       baskets.push_back(layout.take<Basket>(1));
@@ -199,16 +201,17 @@ class Item {
     q_rows_ = party_.block(block_, call.q.len);
   }
 
-  AttendCost walk(Room& room, const Partials* partials) const {
-    if (!room.few.empty()) return walk(room.few, room, partials);
+  /// `teller`: of the probes, if the call has any.
+  AttendCost walk(Room& room, const Partials* partials, RowTeller* teller) const {
+    if (!room.few.empty()) return walk(room.few, room, partials, teller);
     std::optional<kernel::MatrixSession> session;
     if (room.tiles[0].precision() == Precision::kBf16) session.emplace();
-    return walk(room.tiles, room, partials);
+    return walk(room.tiles, room, partials, teller);
   }
 
  private:
   template <class Seen>
-  AttendCost walk(std::vector<Seen>& seen, Room& room, const Partials* partials) const {
+  AttendCost walk(std::vector<Seen>& seen, Room& room, const Partials* partials, RowTeller* teller) const {
     std::vector<Walk<Seen>> walks;
     walks.reserve(seen.size());
     for (std::size_t i = 0; i < seen.size(); ++i) {
@@ -227,7 +230,7 @@ class Item {
     AttendCost cost;
     for (Walk<Seen>& walk : walks) {
       walk.finish(room.edge);
-      for (Pos row = 0; row < walk.rows().size(); ++row) write(walk.seen(), walk.rows(), row, partials);
+      for (Pos row = 0; row < walk.rows().size(); ++row) write(walk.seen(), walk.rows(), row, partials, teller);
       cost += walk.cost();
     }
     return cost;
@@ -243,17 +246,21 @@ class Item {
   }
 
   template <class Seen>
-  void write(const Seen& seen, const RowMap& rows, Pos row, const Partials* partials) const {
+  void write(const Seen& seen, const RowMap& rows, Pos row, const Partials* partials, RowTeller* teller) const {
     const Pos query = rows.query(row);
     const int head = rows.head(row);
     if (partials) {
       partials->lse(split_, query, head) = seen.finish(row, partials->o(split_, query, head));
+      if (teller) seen.finish_notes(row, partials->record(split_, query, head));
     } else {
       float* o = call_.o.row(query, head);
       Partial all{{o, static_cast<std::size_t>(call_.o.dim)}};
       all.lse = seen.finish(row, o);
       add_sink(call_, head, all);
       if (call_.lse) call_.lse[query * call_.q.n_heads + head] = all.lse;
+      if (!teller) return;
+      seen.finish_notes(row, teller->scratch());
+      teller->tell(teller->scratch(), query, head, all.lse, all.o);
     }
   }
 
@@ -320,6 +327,18 @@ void check_heads(const AttendCall& call) {
   }
 }
 
+/// Asks the probes of a call, if it has any, what they want to know.
+std::optional<RowWants> ask(const AttendCall& call, const Team& team) {
+  if (call.probes.empty()) return {};
+  const LookShape shape{.q_positions = {call.q_begin, call.q_begin + call.q.len},
+                        .kv_len = call.k.len,
+                        .n_heads = static_cast<int>(call.q.n_heads),
+                        .n_workers = team.size()};
+  RowWants wants;
+  for (RowProbe* probe : call.probes) probe->begin(shape), probe->want(wants);
+  return wants;
+}
+
 void check_numbers(const AttendCall& call) {
   if (call.bias.data && call.bias.dtype != DType::f32 && call.bias.dtype != DType::f16) {
     fail("bias must be f32 or f16, got " + std::string(name_of(call.bias.dtype)));
@@ -375,14 +394,21 @@ AttendCost attend(const AttendCall& call, Team& team, Workspace& workspace) {
   if (schedule.n_items == 0) return {};
   std::optional<Shared> shared;
   std::optional<Centres> centres;
+  std::optional<RowWants> wants;
+  std::vector<RowTeller> tellers;  // one a worker, if there are probes
   const auto room_at = [&](std::byte* base) {
-    return Room(Layout(base), call, schedule, shared ? &*shared : nullptr, centres ? &*centres : nullptr);
+    return Room(Layout(base), call, schedule, shared ? &*shared : nullptr, centres ? &*centres : nullptr,
+                wants ? &*wants : nullptr);
   };
-  const auto partials_at = [&](Layout& layout) { return Partials(layout, call, schedule.n_splits); };
+  const auto partials_at = [&](Layout& layout) {
+    return Partials(layout, call, schedule.n_splits, wants ? &*wants : nullptr);
+  };
 
   std::optional<Partials> partials;
   std::vector<Room> rooms;
   try {
+    wants = ask(call, team);
+    for (int worker = 0; wants && worker < team.size(); ++worker) tellers.emplace_back(call, *wants);
     Workspace::Rooms& memory = workspace.rooms();
     memory.workers.resize(std::max(memory.workers.size(), static_cast<std::size_t>(team.size())));
     if (Packed::worth_it(call, schedule.n_blocks())) {
@@ -415,16 +441,17 @@ AttendCost attend(const AttendCall& call, Team& team, Workspace& workspace) {
       partials = partials_at(layout);
     }
   } catch (const std::bad_alloc&) {
-    fail_machine("attend: not enough memory for its scratch rooms");
+    fail_machine("attend: not enough memory for its scratch rooms and what probes keep");
   }
 
   const std::span<const VisitList> visits = visits_to_split(call, schedule, workspace.rooms().visits);
   std::vector<AttendCost> costs(rooms.size());  // one a worker
   parallel_for(team, schedule.n_items, [&](Pos index, int worker) {
     const auto w = static_cast<std::size_t>(worker);
-    costs[w] += Item(call, schedule, visits, index).walk(rooms[w], partials ? &*partials : nullptr);
+    costs[w] += Item(call, schedule, visits, index)
+                    .walk(rooms[w], partials ? &*partials : nullptr, tellers.empty() ? nullptr : &tellers[w]);
   });
-  if (partials) partials->merge_all(call, team);
+  if (partials) partials->merge_all(call, team, tellers);
   scale_outputs(call);
   return std::accumulate(costs.begin(), costs.end(), AttendCost{},
                          [](AttendCost a, const AttendCost& b) { return a += b; });

@@ -7,6 +7,7 @@
 #include "saccade/base/precision.h"
 #include "saccade/base/team.h"
 #include "saccade/base/view.h"
+#include "saccade/see/row_probe.h"
 #include "saccade/steer/edit.h"
 #include "saccade/where/where.h"
 
@@ -39,6 +40,8 @@ struct AttendCall {
   float softcap = 0.0F;  ///< c > 0: score becomes c tanh(score / c); 0: none
   Precision precision = Precision::kF32;
   Pos q_begin = 0;  ///< position of the first query, as `where` sees it; the key in slot j has position j
+  /// Who is told about each row. They change no bit of o and lse. Borrowed.
+  std::span<RowProbe* const> probes;
 };
 
 /// What a call did: pairs of one query and one key that were visible under `where`, summed over query heads.
@@ -88,14 +91,15 @@ bool can_attend(DType q, DType k, DType v, Pos head_dim, Pos head_dim_v);
 /// Units     lse in natural log; a row that sees no key has o = 0, lse = its sink score, or -inf
 /// Requires  can_attend(...); kv_head entries in range; where.size() is 1 or n_heads; finite slopes
 /// Errors    Fault::kUser with one line when a requirement does not hold; Fault::kMachine when memory runs out.
-///           NaN and inf stay in the rows that look at them.
+///           NaN and inf stay in the rows that look at them. What a probe refuses.
 /// Accuracy  per row at most 2x the error of plain loops in the same precision, plus 4 eps max|v|: eps(f32) = 2^-23,
 ///           eps(i16) = 2^-12 (kernel/fixed.h says what is rounded), eps(bf16) = 2^-8 (kernel/bf16.h). In bf16 keys are
 ///           rounded less their centre (attend/centre.h): a key that a row does not see may move how others round
 /// Cost      2 (head_dim + head_dim_v) FLOP a visited pair; memory O(workers x (block of queries) x head_dim), never
 /// q_len x kv_len;
 ///           in i16 and bf16 also the visited keys and values in 16 bits, at most 1 GiB: 512 MiB in blocks of 128 keys
-///           and as much in blocks of 64, where patterns visit such.
+///           and as much in blocks of 64, where patterns visit such. Probes: two multiply-adds and an exponential's
+///           worth of stores a pair at most, and what they keep
 ///           Same inputs, team size and CPU target give the same bits.
 /// Source    FlashAttention-2, arXiv:2307.08691; split over keys: Flash-Decoding (Dao et al. 2023); ALiBi,
 ///           arXiv:2108.12409

@@ -26,7 +26,7 @@ float* Few::take_scratch(Layout& layout) {
   return layout.take<float>(kFew * kernel::kBlockKeys + 16 * kernel::kMaxHeadDim);
 }
 
-Few::Few(Layout& layout, const AttendCall& call, float* scratch)
+Few::Few(Layout& layout, const AttendCall& call, float* scratch, const RowWants* wants)
     : head_dim_(call.q.dim),
       v_dim_(call.v.dim),
       q_(layout.take<float>(kFew * head_dim_)),
@@ -37,7 +37,9 @@ Few::Few(Layout& layout, const AttendCall& call, float* scratch)
       k_places_(layout.take<Places>(1)),
       v_places_(layout.take<Places>(1)),
       visible_(layout.take<std::uint32_t>(kFew * Edge::kWords)),
-      bias_(call.bias.data ? layout.take<float>(kFew * kernel::kBlockKeys) : nullptr) {}
+      bias_(call.bias.data ? layout.take<float>(kFew * kernel::kBlockKeys) : nullptr) {
+  if (wants) notes_.emplace(layout, *wants, kFew);
+}
 
 void Few::start(const AttendCall& call, const RowMap& rows) {
   rows_ = rows;
@@ -52,6 +54,7 @@ void Few::start(const AttendCall& call, const RowMap& rows) {
   std::fill_n(o_, kFew * v_dim_, 0.0F);
   std::fill_n(row_max_, kFew, -std::numeric_limits<float>::infinity());
   std::fill_n(row_sum_, kFew, 0.0F);
+  if (notes_) notes_->start(call, rows);
 }
 
 void Few::place(const View& view, const Gathered& keys, const Gathered* next, int head, Places& out) {
@@ -85,7 +88,20 @@ void Few::see(const AttendCall& call, const Gathered& keys, const Gathered* next
     block.k.list = k_places_->here, block.k_ahead.list = k_places_->ahead;
     block.v.list = v_places_->here, block.v_ahead.list = v_places_->ahead;
   }
-  kernel::visit_few(rows, block, mask, {.scale = std::abs(call.scale), .softcap = call.softcap}, scratch_);
+  visit(rows, block, mask, {.scale = std::abs(call.scale), .softcap = call.softcap}, keys);
+}
+
+void Few::visit(const kernel::FewRows& rows, const kernel::RawBlock& block, const kernel::FewMask& mask,
+                kernel::ScoreRule rule, const Gathered& keys) {
+  if (!notes_) return kernel::visit_few(rows, block, mask, rule, scratch_);
+  notes_->take_block(keys);
+  alignas(64) float old_max[2 * kFew] = {}, old_sum[2 * kFew] = {};  // read in whole vectors
+  std::copy_n(row_max_, kFew, old_max);
+  std::copy_n(row_sum_, kFew, old_sum);
+  kernel::FewRows noted = rows;
+  noted.scores = notes_->room_for_scores();
+  kernel::visit_few(noted, block, mask, rule, scratch_);
+  notes_->after_few(row_max_, old_max, old_sum);
 }
 
 Precision Few::see_edge(const AttendCall& call, const Edge& edge) {

@@ -1,7 +1,10 @@
 #pragma once
 
+#include <optional>
+
 #include "saccade/attend/edge.h"
 #include "saccade/attend/row_map.h"
+#include "saccade/attend/row_notes.h"
 #include "saccade/kernel/few.h"
 
 namespace saccade::detail {
@@ -10,8 +13,9 @@ namespace saccade::detail {
 /// reading keys and values straight from the cache.
 class Few {
  public:
-  /// Lays its buffers out; `scratch` is what several that take turns share.
-  Few(Layout& layout, const AttendCall& call, float* scratch);
+  /// Lays its buffers out; `scratch` is what several that take turns share. `wants`: what probes want to know; null:
+  /// nothing.
+  Few(Layout& layout, const AttendCall& call, float* scratch, const RowWants* wants);
   static float* take_scratch(Layout& layout);
 
   void start(const AttendCall& call, const RowMap& rows);
@@ -25,6 +29,8 @@ class Few {
   }
   Precision see_edge(const AttendCall& call, const Edge& edge);
   float finish(Pos row, float* o) const;
+  /// Writes what was noted of row r. Requires `wants`.
+  void finish_notes(Pos row, float* record) const { notes_->finish(row, row_max_[row], row_sum_[row], 0.0F, record); }
 
  private:
   /// Where the rows of one head are, where they are not side by side.
@@ -34,6 +40,8 @@ class Few {
   };
 
   void see(const AttendCall& call, const Gathered& keys, const Gathered* next, const kernel::FewMask& mask);
+  void visit(const kernel::FewRows& rows, const kernel::RawBlock& block, const kernel::FewMask& mask,
+             kernel::ScoreRule rule, const Gathered& keys);
   static void place(const View& view, const Gathered& keys, const Gathered* next, int head, Places& out);
 
   RowMap rows_;
@@ -44,6 +52,7 @@ class Few {
   Places *k_places_, *v_places_;
   std::uint32_t* visible_;  // [kFewRows, kWords]
   float* bias_;             // [kFewRows, kBlockKeys]; null without a bias
+  std::optional<RowNotes> notes_;
 };
 
 }  // namespace saccade::detail

@@ -26,20 +26,22 @@ VisitList share_of(const VisitList& list, Pos split, Pos n_splits) {
   return out;
 }
 
-Partials::Partials(Layout& layout, const AttendCall& call, Pos n_splits)
+Partials::Partials(Layout& layout, const AttendCall& call, Pos n_splits, const RowWants* wants)
     : q_len_(call.q.len),
       n_heads_(call.q.n_heads),
       v_dim_(call.v.dim),
       n_splits_(n_splits),
       o_(layout.take<float>(n_splits * q_len_ * n_heads_ * v_dim_)),
-      lse_(layout.take<float>(n_splits * q_len_ * n_heads_)) {}
+      lse_(layout.take<float>(n_splits * q_len_ * n_heads_)),
+      record_width_(wants ? RecordShape(*wants).width() : 0),
+      records_(layout.take<float>(n_splits * q_len_ * n_heads_ * record_width_)) {}
 
-void Partials::merge_all(const AttendCall& call, Team& team) const {
+void Partials::merge_all(const AttendCall& call, Team& team, std::span<RowTeller> tellers) const {
   // A decode step's few numbers are merged sooner than a team wakes up.
   constexpr Pos kWorthATeam = 1 << 17;
   Alone alone;
   const bool alone_is_faster = n_splits_ * q_len_ * n_heads_ * v_dim_ < kWorthATeam;
-  parallel_for(alone_is_faster ? alone : team, q_len_ * n_heads_, [&](Pos item, int) {
+  parallel_for(alone_is_faster ? alone : team, q_len_ * n_heads_, [&](Pos item, int worker) {
     const Pos query = item / n_heads_;
     const int head = static_cast<int>(item % n_heads_);
     const auto dim = static_cast<std::size_t>(v_dim_);
@@ -50,6 +52,11 @@ void Partials::merge_all(const AttendCall& call, Team& team) const {
     add_sink(call, head, all);
     std::copy(all.o.begin(), all.o.end(), call.o.row(query, head));
     if (call.lse) call.lse[item] = all.lse;
+    if (tellers.empty()) return;
+    RowTeller& teller = tellers[static_cast<std::size_t>(worker)];
+    float* noted = record(0, query, head);
+    for (Pos split = 1; split < n_splits_; ++split) merge_records(teller.shape(), noted, record(split, query, head));
+    teller.tell(noted, query, head, all.lse, all.o);
   });
 }
 

@@ -1,7 +1,10 @@
 #pragma once
 
+#include <span>
+
 #include "saccade/attend/attend.h"
 #include "saccade/attend/edge.h"
+#include "saccade/attend/row_record.h"
 #include "saccade/attend/workspace.h"
 #include "saccade/combine/partial.h"
 
@@ -20,19 +23,26 @@ inline void add_sink(const AttendCall& call, int head, Partial& row) {
 /// Where the splits of a call leave their rows until all are there.
 class Partials {
  public:
-  Partials(Layout& layout, const AttendCall& call, Pos n_splits);
+  /// `wants`: what probes want to know; null: nothing.
+  Partials(Layout& layout, const AttendCall& call, Pos n_splits, const RowWants* wants);
 
   float* o(Pos split, Pos query, int head) const { return o_ + row(split, query, head) * v_dim_; }
   float& lse(Pos split, Pos query, int head) const { return lse_[row(split, query, head)]; }
 
-  /// Joins the splits of every row, in order, and its sink score into the call's o and lse.
-  void merge_all(const AttendCall& call, Team& team) const;
+  /// What was noted of a row. Requires `wants`.
+  float* record(Pos split, Pos query, int head) const { return records_ + row(split, query, head) * record_width_; }
+
+  /// Joins the splits of every row, in order, and its sink score into the call's o and lse. `tellers`: one a worker, if
+  /// there are probes to be told; else empty.
+  void merge_all(const AttendCall& call, Team& team, std::span<RowTeller> tellers) const;
 
  private:
   Pos row(Pos split, Pos query, int head) const { return (split * q_len_ + query) * n_heads_ + head; }
   Pos q_len_, n_heads_, v_dim_, n_splits_;
   float* o_;
   float* lse_;
+  Pos record_width_;
+  float* records_;
 };
 
 }  // namespace saccade::detail

@@ -34,7 +34,8 @@ Rows rows_of(const View& view, const Gathered& keys, int head, std::byte* raw) {
 
 }  // namespace
 
-Tiles::Tiles(Layout& layout, const AttendCall& call, Pos most_rows, Shared* shared, const Centres* centres)
+Tiles::Tiles(Layout& layout, const AttendCall& call, Pos most_rows, Shared* shared, const Centres* centres,
+             const RowWants* wants)
     : head_dim_(call.q.dim),
       v_dim_(call.v.dim),
       scale_(std::abs(call.scale)),
@@ -62,6 +63,7 @@ Tiles::Tiles(Layout& layout, const AttendCall& call, Pos most_rows, Shared* shar
   q_rounded_ = rounds ? layout.take<std::uint32_t>(tiles * q_words_) : nullptr;
   q_scale_ = rounds ? layout.take<float>(tiles * kRows) : nullptr;
   if (rounds) own_ = PackedRoom(layout, precision_, head_dim_, v_dim_, kKeys);
+  if (wants) notes_.emplace(layout, *wants, most_rows);
 }
 
 Pos Tiles::n_tiles() const { return tiles_of(rows_.size()); }
@@ -85,6 +87,7 @@ void Tiles::start(const AttendCall& call, const RowMap& rows) {
   std::fill_n(row_sum_, n_tiles() * kRows, 0.0F);
   if (precision_ == Precision::kI16) start_fixed();
   if (precision_ == Precision::kBf16) start_bf16();
+  if (notes_) notes_->start(call, rows);
 }
 
 void Tiles::start_fixed() {
@@ -167,20 +170,38 @@ const PackedRoom* Tiles::packed_keys(const AttendCall& call, const Gathered& key
   return fill(own_) ? &own_ : nullptr;
 }
 
+void Tiles::visit_plain(const AttendCall& call, Pos i, const kernel::TileMask& mask) {
+  kernel::Tile rows = tile(i);
+  rows.notes = before(i);
+  kernel::visit(rows, block_, mask, rule(call), scores_);
+  after(i);
+}
+
+void Tiles::visit_fixed(Pos i, const kernel::FixedBlock& block, const std::uint32_t* visible) {
+  kernel::FixedTile rows = fixed_tile(i);
+  rows.notes = before(i);
+  kernel::visit_fixed(rows, block, scale_, visible, scores_);
+  after(i);
+}
+
 void Tiles::visit_tile(const AttendCall& call, Pos i, const Gathered& keys, const kernel::TileMask& mask,
                        const PackedRoom* packed) {
   if (!packed || std::isnan(q_scale_[i * kRows])) {
     if (!block_.k) load(call, keys);
-    kernel::visit(tile(i), block_, mask, rule(call), scores_);
+    visit_plain(call, i, mask);
   } else if (precision_ == Precision::kBf16) {
-    kernel::visit_bf16(bf16_tile(i), packed->bf16_block(keys.size()), mask, rule(call), scores_);
+    kernel::Bf16Tile rows = bf16_tile(i);
+    rows.notes = before(i);
+    kernel::visit_bf16(rows, packed->bf16_block(keys.size()), mask, rule(call), scores_);
+    after(i);
   } else {
-    kernel::visit_fixed(fixed_tile(i), packed->fixed_block(keys.size()), scale_, nullptr, scores_);
+    visit_fixed(i, packed->fixed_block(keys.size()), nullptr);
   }
 }
 
 Precision Tiles::see_all(const AttendCall& call, const Gathered& keys, const Gathered* /*next*/) {
   block_ = {};
+  if (notes_) notes_->take_block(keys);
   const PackedRoom* packed = precision_ == Precision::kF32 ? nullptr : packed_keys(call, keys);
   for (Pos i = 0; i < n_tiles(); ++i) visit_tile(call, i, keys, {}, packed);
   return packed ? precision_ : Precision::kF32;
@@ -188,6 +209,7 @@ Precision Tiles::see_all(const AttendCall& call, const Gathered& keys, const Gat
 
 Precision Tiles::see_edge(const AttendCall& call, const Edge& edge) {
   block_ = {};
+  if (notes_) notes_->take_block(edge.keys());
   if (precision_ == Precision::kI16) return see_edge_fixed(call, edge);
   const PackedRoom* packed = precision_ == Precision::kBf16 ? packed_keys(call, edge.keys()) : nullptr;
   for (Pos i = 0; i < n_tiles(); ++i) {
@@ -211,20 +233,13 @@ Precision Tiles::see_edge_fixed(const AttendCall& call, const Edge& edge) {
 void Tiles::visit_apart(const AttendCall& call, Pos i, const Gathered& keys, const kernel::TileMask& mask,
                         const WildKeys& wild) {
   const bool any_wild = std::any_of(wild.begin(), wild.end(), [](std::uint32_t word) { return word != 0; });
-  if (std::isnan(q_scale_[i * kRows])) {
-    kernel::visit(tile(i), block_, mask, rule(call), scores_);
-    return;
-  }
+  if (std::isnan(q_scale_[i * kRows])) return visit_plain(call, i, mask);
   const kernel::FixedBlock block = own_.apart_block(keys.size());
-  if (!any_wild) {
-    kernel::visit_fixed(fixed_tile(i), block, scale_, mask.visible, scores_);
-    return;
-  }
+  if (!any_wild) return visit_fixed(i, block, mask.visible);
   std::vector<std::uint32_t> all(visible_, visible_ + Edge::kWords * kRows);
-  if (keep_visible(wild, false)) kernel::visit_fixed(fixed_tile(i), block, scale_, visible_, scores_);
+  if (keep_visible(wild, false)) visit_fixed(i, block, visible_);
   std::copy(all.begin(), all.end(), visible_);
-  if (keep_visible(wild, true))
-    kernel::visit(tile(i), block_, {.visible = visible_, .bias = nullptr}, rule(call), scores_);
+  if (keep_visible(wild, true)) visit_plain(call, i, {.visible = visible_, .bias = nullptr});
 }
 
 bool Tiles::keep_visible(const WildKeys& keys, bool named) {
@@ -275,6 +290,10 @@ float Tiles::finish(Pos row, float* o) const {
   const float sum = row_sum_[row];
   for (Pos i = 0; i < v_dim_; ++i) o[i] = sum == 0 ? 0.0F : column[i * kRows] / sum;
   return sum == 0 ? kNothing : lse_of(row_max_[row], sum) + shift_of(row);
+}
+
+void Tiles::finish_notes(Pos row, float* record) const {
+  notes_->finish(row, row_max_[row], row_sum_[row], shift_of(row), record);
 }
 
 }  // namespace saccade::detail

@@ -1,9 +1,12 @@
 #pragma once
 
+#include <optional>
+
 #include "saccade/attend/centre.h"
 #include "saccade/attend/edge.h"
 #include "saccade/attend/packed.h"
 #include "saccade/attend/row_map.h"
+#include "saccade/attend/row_notes.h"
 #include "saccade/kernel/bf16.h"
 #include "saccade/kernel/fixed.h"
 #include "saccade/kernel/visit.h"
@@ -15,7 +18,9 @@ class Tiles {
  public:
   /// Lays its buffers out; with a counting Layout nothing may be called but the constructor.
   /// What items share may be null: rounded keys, and the centres that are taken off keys.
-  Tiles(Layout& layout, const AttendCall& call, Pos most_rows, Shared* shared, const Centres* centres);
+  /// `wants`: what probes want to know; null: nothing.
+  Tiles(Layout& layout, const AttendCall& call, Pos most_rows, Shared* shared, const Centres* centres,
+        const RowWants* wants);
 
   /// In which numbers this call may run.
   Precision precision() const { return precision_; }
@@ -31,6 +36,8 @@ class Tiles {
   Precision see_edge(const AttendCall& call, const Edge& edge);
   /// Writes row r, normalised, to o [v_dim]; returns its natural lse.
   float finish(Pos row, float* o) const;
+  /// Writes what was noted of row r. Requires `wants`.
+  void finish_notes(Pos row, float* record) const;
 
  private:
   Pos n_tiles() const;
@@ -43,6 +50,12 @@ class Tiles {
   const PackedRoom* packed_keys(const AttendCall& call, const Gathered& keys);
   void visit_tile(const AttendCall& call, Pos tile, const Gathered& keys, const kernel::TileMask& mask,
                   const PackedRoom* packed);
+  void visit_plain(const AttendCall& call, Pos tile, const kernel::TileMask& mask);
+  void visit_fixed(Pos tile, const kernel::FixedBlock& block, const std::uint32_t* visible);
+  const kernel::Notes* before(Pos tile) { return notes_ ? notes_->before(tile, scores_) : nullptr; }
+  void after(Pos tile) {
+    if (notes_) notes_->after(tile, row_max_ + tile * kernel::kTileRows, scores_);
+  }
   Precision see_edge_fixed(const AttendCall& call, const Edge& edge);
   void visit_apart(const AttendCall& call, Pos tile, const Gathered& keys, const kernel::TileMask& mask,
                    const WildKeys& wild);
@@ -70,6 +83,7 @@ class Tiles {
   std::uint32_t* q_rounded_;   // [tiles, q_words_]: pairs of dimensions; this and what follows: null in f32
   float* q_scale_;             // [tiles, kTileRows]; the first of a tile is NaN where it holds NaN or inf
   PackedRoom own_, shared_room_;
+  std::optional<RowNotes> notes_;
 };
 
 }  // namespace saccade::detail

@@ -73,11 +73,13 @@ template <int kHigh, int kWide, bool kAdd, class Unit>
   return _mm512_scalef_ps(p, x);
 }
 
-/// Scores to words of the weights of two keys, in place; returns the sums of the rounded weights. Rounding is to the
-/// nearest, ties up: one weight in 65,536 is a tie.
-template <int kWide>
-[[gnu::always_inline]] inline void weigh_pairs(int n_keys, float c, const hv::V (&row_max)[kWide], float* scores,
-                                               __m512 (&sums)[kWide]) {
+/// Scores to words of the weights of two keys; returns the sums of the rounded weights. Rounding is to the nearest,
+/// ties up: one weight in 65,536 is a tie. `words` may be `scores`. `n_keys`: a multiple of 32, of which the notes
+/// count `n_noted`.
+template <bool kNotes, int kWide>
+[[gnu::always_inline]] inline void weigh_pairs(int n_keys, float c, const hv::V (&row_max)[kWide], const float* scores,
+                                               float* words, const float* distance, int n_noted, __m512 (&sums)[kWide],
+                                               hv::NoteSums<hv::F> (&noted)[kWide]) {
   const __m512i half = _mm512_set1_epi32(0x8000), high_bits = _mm512_set1_epi32(-65536);
   const __m512 cs = _mm512_set1_ps(c);
 #pragma clang loop unroll(full)
@@ -86,15 +88,19 @@ template <int kWide>
 #pragma clang loop unroll(full)
     for (int n = 0; n < kWide; ++n) {
       const float* from = scores + key * kTileRows + n * kTileSide;
+      const auto log = [&](const float* at) { return _mm512_fmsub_ps(_mm512_load_ps(at), cs, row_max[n].raw); };
       const auto weight = [&](const float* at) {
-        const __m512 x = _mm512_fmsub_ps(_mm512_load_ps(at), cs, row_max[n].raw);
-        return _mm512_add_epi32(_mm512_castps_si512(exp2_roughly(x)), half);
+        return _mm512_add_epi32(_mm512_castps_si512(exp2_roughly(log(at))), half);
       };
       const __m512i early = _mm512_srli_epi32(weight(from), 16);
       const __m512i late = _mm512_and_si512(weight(from + kTileRows), high_bits);
-      const __m512 both = _mm512_add_ps(_mm512_castsi512_ps(late), _mm512_castsi512_ps(_mm512_slli_epi32(early, 16)));
-      sums[n] = _mm512_add_ps(sums[n], both);
-      _mm512_store_si512(scores + key / 2 * kTileRows + n * kTileSide, _mm512_or_si512(early, late));
+      const __m512 first = _mm512_castsi512_ps(_mm512_slli_epi32(early, 16)), second = _mm512_castsi512_ps(late);
+      sums[n] = _mm512_add_ps(sums[n], _mm512_add_ps(second, first));
+      if constexpr (kNotes) {
+        if (key < n_noted) noted[n].add(hv::V{log(from)}, hv::V{first}, distance[key]);
+        if (key + 1 < n_noted) noted[n].add(hv::V{log(from + kTileRows)}, hv::V{second}, distance[key + 1]);
+      }
+      _mm512_store_si512(words + key / 2 * kTileRows + n * kTileSide, _mm512_or_si512(early, late));
     }
   }
 }
@@ -135,10 +141,11 @@ template <int kWide>
   }
 }
 
-/// The running maximum takes in the block's; returns it, and what everything before shrinks by.
+/// The running maximum takes in the block's; returns it, the old one less it, and what everything before shrinks
+/// by.
 template <int kWide>
 [[gnu::always_inline]] inline void raise_maxima(const hv::V (&top)[kWide], float c, float* maxima,
-                                                hv::V (&row_max)[kWide], hv::V (&alpha)[kWide]) {
+                                                hv::V (&row_max)[kWide], hv::V (&fall)[kWide], hv::V (&alpha)[kWide]) {
   const hv::F d;
   const hv::V nothing = hwy::HWY_NAMESPACE::Set(d, hv::kNegInf);
 #pragma clang loop unroll(full)
@@ -148,7 +155,8 @@ template <int kWide>
     _mm512_store_ps(maxima + n * kTileSide, seen);
     const __mmask16 blank = _mm512_cmpeq_ps_mask(seen, nothing.raw);  // nothing seen yet: weights 0
     row_max[n].raw = _mm512_mask_mov_ps(seen, blank, _mm512_setzero_ps());
-    alpha[n] = hv::exp2_nonpositive(d, hv::V{_mm512_sub_ps(old, row_max[n].raw)});
+    fall[n].raw = _mm512_sub_ps(old, row_max[n].raw);
+    alpha[n] = hv::exp2_nonpositive(d, fall[n]);
   }
 }
 
@@ -156,18 +164,30 @@ template <class Unit, int kWide>
 [[gnu::noinline]] void visit_columns(const Bf16Tile& tile, const Bf16Block& block, const TileMask& mask, ScoreRule rule,
                                      float* scores) {
   Unit unit;
-  hv::V top[kWide], row_max[kWide], alpha[kWide];
+  hv::V top[kWide], row_max[kWide], fall[kWide], alpha[kWide];
   score_keys<kWide>(unit, tile, block, scores, top);
   const hv::Shaper<hv::F> shaper(hv::F(), rule, mask.bias != nullptr);
   if (mask.visible || !shaper.plain()) {
     hv::shape_scores<kWide>(mask, shaper, block.n_keys, 0, scores, top);
   }
   const float c = shaper.factor();
-  raise_maxima<kWide>(top, c, tile.row_max, row_max, alpha);
+  raise_maxima<kWide>(top, c, tile.row_max, row_max, fall, alpha);
 
   __m512 sums[kWide];
   const int n_padded = round_up(block.n_keys, 32);
-  weigh_pairs<kWide>(n_padded, c, row_max, scores, sums);
+  float* words = tile.notes ? tile.notes->weights : scores;
+  hv::NoteSums<hv::F> noted[kWide];
+  if (tile.notes) {
+    weigh_pairs<true, kWide>(n_padded, c, row_max, scores, words, tile.notes->distance, block.n_keys, sums, noted);
+    for (int n = 0; n < kWide; ++n) {
+      const int row = n * kTileSide;
+      _mm512_store_ps(tile.notes->factor + row, _mm512_set1_ps(c));
+      hv::join_notes(*tile.notes, row, fall[n], alpha[n], hv::V{_mm512_load_ps(tile.row_sum + row)}, hv::V{sums[n]},
+                     noted[n]);
+    }
+  } else {
+    weigh_pairs<false, kWide>(n_padded, c, row_max, scores, words, nullptr, 0, sums, noted);
+  }
   for (int n = 0; n < kWide; ++n) {
     float* at = tile.row_sum + n * kTileSide;
     _mm512_store_ps(at, _mm512_fmadd_ps(_mm512_load_ps(at), alpha[n].raw, sums[n]));
@@ -175,7 +195,7 @@ template <class Unit, int kWide>
 
   const int n_dims = round_up(block.v_dim, kTileSide);
   rescale<kWide>(alpha, n_dims, tile.o);
-  const auto* weights = reinterpret_cast<const std::uint32_t*>(scores);
+  const auto* weights = reinterpret_cast<const std::uint32_t*>(words);
   const int n_steps = n_padded / 32;
   int dim = 0;
   for (; dim + 2 * kTileSide <= n_dims; dim += 2 * kTileSide) {

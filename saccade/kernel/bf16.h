@@ -43,6 +43,7 @@ struct Bf16Tile {
   float* row_max = nullptr;
   float* row_sum = nullptr;
   int n_rows = 0;
+  const Notes* notes = nullptr;  ///< as in Tile
 };
 
 /// As `visit`, in bf16. Takes masks, biases and soft caps.

@@ -201,6 +201,14 @@ inline void shape(int n_rows, int n_keys, const FewMask& mask, const Shaper<D>& 
   }
 }
 
+/// Shaped scores, times `c`, to where probes read them, in vectors of 16 rows.
+inline void hand_out(const FewRows& rows, int n_keys, float c, const float* HWY_RESTRICT scores) {
+  for (int key = 0; key < n_keys; ++key) {
+    float* out = rows.scores + key * kTileRows;
+    for (int row = 0; row < 16; ++row) out[row] = row < rows.n_rows ? scores[at(row, key)] * c : kNegInf;
+  }
+}
+
 /// Scores of a group to weights, in place; joins its running maxima and sums. alpha: [kSide], what o shrinks by.
 HWY_INLINE void weigh(int n_keys, float c, float* HWY_RESTRICT scores, float* row_max, float* row_sum, float* alpha) {
   const D d;
@@ -328,6 +336,7 @@ inline void visit_rows(const FewRows& rows, const RawBlock& block, const FewMask
   });
   const Shaper<D> shaper(D(), rule, mask.bias != nullptr);
   if (mask.visible || !shaper.plain()) shape(rows.n_rows, block.n_keys, mask, shaper, scores);
+  if (rows.scores) hand_out(rows, block.n_keys, shaper.factor(), scores);
   for (int row = 0; row < rows.n_rows; row += kSide) {
     for (int key = block.n_keys; key % kEach != 0; ++key) {
       for (int r = row; r < row + kSide; ++r) scores[at(r, key)] = kNegInf;

@@ -36,6 +36,7 @@ struct FewRows {
   float* row_max = nullptr;  ///< [kFewRows], in units of log2; -inf: nothing seen
   float* row_sum = nullptr;  ///< [kFewRows]
   int n_rows = 0;            ///< 1 to kFewRows; rows beyond are computed, some of them, and ignored
+  float* scores = nullptr;   ///< [n_keys, kTileRows] written, in units of log2, for note_scores; null: not wanted
 };
 
 /// What each row sees of the block, where not all of them see all of it.

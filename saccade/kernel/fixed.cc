@@ -16,6 +16,7 @@ namespace {
 constexpr int kLanes = 16;
 constexpr int kHigh = 8;  // 8 x 3 accumulators of 32 registers, as in visit-inl.h
 constexpr float kNegInf = -std::numeric_limits<float>::infinity();
+constexpr float kLeastLog = -127.0F;  // of what has no weight at all: 0 x -inf would be NaN
 
 /// 2^x for x <= 12, within 2.6e-6 of itself: a step of a weight is 100 times that. -inf gives 0.
 inline __m512 exp2_of(__m512 x) {
@@ -86,24 +87,43 @@ template <int kRows>
   }
 }
 
-/// Scores to whole weights, two keys to a word, in place; `base` is log2 of a step. Returns the sums, in steps.
+/// What probes want of a block's weights: their sums as in Notes, in units of whatever the weights are in.
 template <int kWide>
+struct Noted {
+  Noted() {
+    for (int n = 0; n < kWide; ++n) logs[n] = distances[n] = _mm512_setzero_ps();
+  }
+  [[gnu::always_inline]] void add(int n, __m512 log, __m512 weight, float distance) {
+    logs[n] = _mm512_fmadd_ps(weight, log, logs[n]);
+    distances[n] = _mm512_fmadd_ps(weight, _mm512_set1_ps(distance), distances[n]);
+  }
+  __m512 logs[kWide], distances[kWide];
+};
+
+/// Scores to whole weights, two keys to a word; `base` is log2 of a step. Returns the sums, in steps. `words` may be
+/// `scores`.
+template <bool kNotes, int kWide>
 [[gnu::always_inline]] inline void weigh_pairs(int n_keys, const __m512 (&factor)[kWide], const __m512 (&base)[kWide],
-                                               float* scores, __m512 (&sums)[kWide]) {
+                                               const float* scores, float* words, const float* distance,
+                                               __m512 (&sums)[kWide], Noted<kWide>& noted) {
   for (int n = 0; n < kWide; ++n) sums[n] = _mm512_setzero_ps();
   for (int key = 0; key < n_keys; key += 2) {
 #pragma clang loop unroll(full)
     for (int n = 0; n < kWide; ++n) {
-      float* at = scores + key * kTileRows + n * kLanes;
-      const __m512 low = exp2_of(_mm512_fmsub_ps(_mm512_load_ps(at), factor[n], base[n]));
+      const float* at = scores + key * kTileRows + n * kLanes;
+      const __m512 low_log = _mm512_fmsub_ps(_mm512_load_ps(at), factor[n], base[n]);
+      const __m512 low = exp2_of(low_log);
       sums[n] = _mm512_add_ps(sums[n], low);
+      if constexpr (kNotes) noted.add(n, low_log, low, distance[key]);
       __m512i word = _mm512_cvtps_epi32(low);
       if (key + 1 < n_keys) {
-        const __m512 high = exp2_of(_mm512_fmsub_ps(_mm512_load_ps(at + kTileRows), factor[n], base[n]));
+        const __m512 high_log = _mm512_fmsub_ps(_mm512_load_ps(at + kTileRows), factor[n], base[n]);
+        const __m512 high = exp2_of(high_log);
         sums[n] = _mm512_add_ps(sums[n], high);
+        if constexpr (kNotes) noted.add(n, high_log, high, distance[key + 1]);
         word = _mm512_or_si512(word, _mm512_slli_epi32(_mm512_cvtps_epi32(high), 16));
       }
-      _mm512_store_si512(scores + key / 2 * kTileRows + n * kLanes, word);
+      _mm512_store_si512(words + key / 2 * kTileRows + n * kLanes, word);
     }
   }
 }
@@ -126,12 +146,14 @@ template <int kWide>
   }
 }
 
-/// Scores to weights that multiply values with a scale for each key: whole numbers, two keys to a word, in place.
-/// `base` is log2 of the row's largest weight; `unit` becomes what a whole number stands for, and `sums` the weights'.
-template <int kWide>
+/// Scores to weights that multiply values with a scale for each key: whole numbers, two keys to a word, in `words`,
+/// which may be `scores`. `base` is log2 of the row's largest weight; `unit` becomes what a whole number stands for,
+/// and `sums` the weights'.
+template <bool kNotes, int kWide>
 [[gnu::always_inline]] inline void weigh_pairs_apart(const FixedBlock& block, const __m512 (&factor)[kWide],
-                                                     const __m512 (&base)[kWide], float* scores, __m512 (&sums)[kWide],
-                                                     __m512 (&unit)[kWide]) {
+                                                     const __m512 (&base)[kWide], const float* scores, float* words,
+                                                     const float* distance, __m512 (&sums)[kWide],
+                                                     __m512 (&unit)[kWide], Noted<kWide>& noted) {
   constexpr float kTiny = 1e-30F;
   __m512 largest[kWide], steps[kWide];
   for (int n = 0; n < kWide; ++n) sums[n] = _mm512_setzero_ps(), largest[n] = _mm512_set1_ps(kTiny);
@@ -139,10 +161,12 @@ template <int kWide>
     const __m512 scale = _mm512_set1_ps(block.v_key_scale[key]);
 #pragma clang loop unroll(full)
     for (int n = 0; n < kWide; ++n) {
-      float* at = scores + key * kTileRows + n * kLanes;
-      const __m512 weight = exp2_of(_mm512_fmsub_ps(_mm512_load_ps(at), factor[n], base[n]));
+      const int at = key * kTileRows + n * kLanes;
+      const __m512 log = _mm512_fmsub_ps(_mm512_load_ps(scores + at), factor[n], base[n]);
+      const __m512 weight = exp2_of(log);
       const __m512 scaled = _mm512_mul_ps(weight, scale);
-      _mm512_store_ps(at, scaled);
+      _mm512_store_ps(words + at, scaled);
+      if constexpr (kNotes) noted.add(n, _mm512_max_ps(_mm512_set1_ps(kLeastLog), log), weight, distance[key]);
       sums[n] = _mm512_add_ps(sums[n], weight);
       largest[n] = _mm512_max_ps(largest[n], scaled);
     }
@@ -154,14 +178,38 @@ template <int kWide>
   for (int key = 0; key < block.n_keys; key += 2) {
 #pragma clang loop unroll(full)
     for (int n = 0; n < kWide; ++n) {
-      const float* at = scores + key * kTileRows + n * kLanes;
+      const float* at = words + key * kTileRows + n * kLanes;
       __m512i word = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_load_ps(at), steps[n]));
       if (key + 1 < block.n_keys) {
         const __m512i high = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_load_ps(at + kTileRows), steps[n]));
         word = _mm512_or_si512(word, _mm512_slli_epi32(high, 16));
       }
-      _mm512_store_si512(scores + key / 2 * kTileRows + n * kLanes, word);
+      _mm512_store_si512(words + key / 2 * kTileRows + n * kLanes, word);
     }
+  }
+}
+
+/// Joins what was noted of a block, in units of `step`, into the running notes. `shift`: log2 of the step; `fall`: old
+/// maximum less the new one; row_sum is still the old one.
+template <int kWide>
+[[gnu::always_inline]] inline void join_notes(const FixedTile& tile, const Noted<kWide>& noted,
+                                              const __m512 (&factor)[kWide], const __m512 (&sums)[kWide],
+                                              const __m512 (&alpha)[kWide], const __m512 (&step)[kWide],
+                                              const __m512 (&fall)[kWide], const __m512 (&shift)[kWide]) {
+  const Notes& notes = *tile.notes;
+  const __m512 least = _mm512_set1_ps(kLeastLog);
+  for (int n = 0; n < kWide; ++n) {
+    const int row = n * kLanes;
+    const auto join = [&](float* running, __m512 before, __m512 block) {
+      _mm512_store_ps(running + row, _mm512_fmadd_ps(alpha[n], before, _mm512_mul_ps(step[n], block)));
+    };
+    const __m512 logs = _mm512_load_ps(notes.log_sum + row);
+    join(notes.log_sum, _mm512_fmadd_ps(_mm512_max_ps(least, fall[n]), _mm512_load_ps(tile.row_sum + row), logs),
+         _mm512_fmadd_ps(_mm512_max_ps(least, shift[n]), sums[n], noted.logs[n]));
+    join(notes.distance_sum, _mm512_load_ps(notes.distance_sum + row), noted.distances[n]);
+    _mm512_store_ps(notes.factor + row, factor[n]);
+    _mm512_store_ps(notes.shrink + row, alpha[n]);
+    _mm512_store_ps(notes.block_sum + row, _mm512_mul_ps(step[n], sums[n]));
   }
 }
 
@@ -214,7 +262,7 @@ template <int kWide>
   __m512 top[kWide];
   score_block<kWide>(tile, block, scores, top);
   constexpr float kLog2Steps = 12.0F;
-  __m512 factor[kWide], base[kWide], alpha[kWide], step[kWide], sums[kWide];
+  __m512 factor[kWide], base[kWide], alpha[kWide], step[kWide], sums[kWide], fall[kWide], shift[kWide];
   for (int n = 0; n < kWide; ++n) {
     const int at = n * kLanes;
     const __m512 steps = _mm512_set1_ps(kLog2Steps);
@@ -223,12 +271,21 @@ template <int kWide>
     const __m512 old = _mm512_load_ps(tile.row_max + at);
     const __m512 now = _mm512_max_ps(old, block_max);
     _mm512_store_ps(tile.row_max + at, now);
-    alpha[n] = exp2_of(_mm512_sub_ps(old, now));
-    step[n] = exp2_of(_mm512_sub_ps(_mm512_sub_ps(block_max, now), steps));
+    fall[n] = _mm512_sub_ps(old, now);
+    alpha[n] = exp2_of(fall[n]);
+    shift[n] = _mm512_sub_ps(_mm512_sub_ps(block_max, now), steps);
+    step[n] = exp2_of(shift[n]);
     base[n] = _mm512_sub_ps(block_max, steps);
   }
-  weigh_pairs<kWide>(block.n_keys, factor, base, scores, sums);
-  join<false, kWide>(tile, block, scores, sums, alpha, step, step);
+  float* words = tile.notes ? tile.notes->weights : scores;
+  Noted<kWide> noted;
+  if (tile.notes) {
+    weigh_pairs<true, kWide>(block.n_keys, factor, base, scores, words, tile.notes->distance, sums, noted);
+    join_notes<kWide>(tile, noted, factor, sums, alpha, step, fall, shift);
+  } else {
+    weigh_pairs<false, kWide>(block.n_keys, factor, base, scores, words, nullptr, sums, noted);
+  }
+  join<false, kWide>(tile, block, words, sums, alpha, step, step);
 }
 
 /// The same where each key has its own scale and rows may not see all of them: two more passes over the scores.
@@ -238,7 +295,7 @@ template <int kWide>
   __m512 top[kWide];
   score_block<kWide>(tile, block, scores, top);
   if (visible) hide<kWide>(visible, block.n_keys, scores, top);
-  __m512 factor[kWide], base[kWide], alpha[kWide], step[kWide], sums[kWide], unit[kWide];
+  __m512 factor[kWide], base[kWide], alpha[kWide], step[kWide], sums[kWide], unit[kWide], fall[kWide], shift[kWide];
   const __m512 nothing = _mm512_set1_ps(kNegInf);
   for (int n = 0; n < kWide; ++n) {
     const int at = n * kLanes;
@@ -250,12 +307,21 @@ template <int kWide>
     // A row that has seen nothing yet, or nothing here: weights 0, and nothing moves.
     const __m512 now_or_0 = _mm512_mask_mov_ps(now, _mm512_cmpeq_ps_mask(now, nothing), _mm512_setzero_ps());
     base[n] = _mm512_mask_mov_ps(block_max, _mm512_cmpeq_ps_mask(block_max, nothing), _mm512_setzero_ps());
-    alpha[n] = exp2_of(_mm512_sub_ps(old, now_or_0));
-    step[n] = exp2_of(_mm512_sub_ps(block_max, now_or_0));
+    fall[n] = _mm512_sub_ps(old, now_or_0);
+    alpha[n] = exp2_of(fall[n]);
+    shift[n] = _mm512_sub_ps(block_max, now_or_0);
+    step[n] = exp2_of(shift[n]);
   }
-  weigh_pairs_apart<kWide>(block, factor, base, scores, sums, unit);
+  float* words = tile.notes ? tile.notes->weights : scores;
+  Noted<kWide> noted;
+  if (tile.notes) {
+    weigh_pairs_apart<true, kWide>(block, factor, base, scores, words, tile.notes->distance, sums, unit, noted);
+    join_notes<kWide>(tile, noted, factor, sums, alpha, step, fall, shift);
+  } else {
+    weigh_pairs_apart<false, kWide>(block, factor, base, scores, words, nullptr, sums, unit, noted);
+  }
   for (int n = 0; n < kWide; ++n) unit[n] = _mm512_mul_ps(unit[n], step[n]);
-  join<true, kWide>(tile, block, scores, sums, alpha, step, unit);
+  join<true, kWide>(tile, block, words, sums, alpha, step, unit);
 }
 
 template <int kWide>

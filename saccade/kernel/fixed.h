@@ -53,6 +53,7 @@ struct FixedTile {
   float* row_max = nullptr;
   float* row_sum = nullptr;
   int n_rows = 0;
+  const Notes* notes = nullptr;  ///< as in Tile
 };
 
 /// As `visit`, for finite inputs, without soft cap or bias. `scale` > 0 multiplies q.k. `visible` as in TileMask.

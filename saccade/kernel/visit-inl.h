@@ -16,6 +16,7 @@
 #endif
 
 #include "saccade/kernel/exp2-inl.h"
+#include "saccade/kernel/notes-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace saccade::kernel::HWY_NAMESPACE {
@@ -125,22 +126,44 @@ HWY_INLINE void shape_scores(const TileMask& mask, const Shaper<F>& shaper, int 
   }
 }
 
-/// weight = 2^(score c - m), in place; returns their sums per column.
-template <int kWide>
-HWY_INLINE void weigh_scores(int n_keys, float c, const V (&row_max)[kWide], float* HWY_RESTRICT scores,
-                             V (&sums)[kWide]) {
+/// weight = 2^(score c - m); returns their sums per column. `weights` may be `scores`. `noted`: beside that what probes
+/// want of them, with a number for each key.
+template <bool kNotes, int kWide>
+HWY_INLINE void weigh_scores(int n_keys, float c, const V (&row_max)[kWide], const float* scores, float* weights,
+                             const float* distance, V (&sums)[kWide], NoteSums<F> (&noted)[kWide]) {
   const F d;
   const V cs = hn::Set(d, c);
   for (int n = 0; n < kWide; ++n) sums[n] = hn::Zero(d);
   for (int key = 0; key < n_keys; ++key) {
     HWY_UNROLL(3)
     for (int n = 0; n < kWide; ++n) {
-      float* at = scores + key * kTileRows + n * kLanes;
-      const V weight = exp2_nonpositive(d, hn::MulSub(hn::Load(d, at), cs, row_max[n]));
-      hn::Store(weight, d, at);
+      const int at = key * kTileRows + n * kLanes;
+      const V log = hn::MulSub(hn::Load(d, scores + at), cs, row_max[n]);
+      const V weight = exp2_nonpositive(d, log);
+      hn::Store(weight, d, weights + at);
       sums[n] = hn::Add(sums[n], weight);
+      if constexpr (kNotes) noted[n].add(log, weight, distance[key]);
     }
   }
+}
+
+/// The same in rows from `column` on, whose maxima rose from `old_max` and whose sums are still the old ones, with
+/// notes kept. Returns where the weights are.
+template <int kWide>
+HWY_INLINE float* weigh_and_note(const Tile& tile, int n_keys, float c, int column, const V (&old_max)[kWide],
+                                 const V (&row_max)[kWide], const V (&alpha)[kWide], const float* scores,
+                                 V (&sums)[kWide]) {
+  const F d;
+  const Notes& notes = *tile.notes;
+  NoteSums<F> noted[kWide];
+  weigh_scores<true, kWide>(n_keys, c, row_max, scores, notes.weights + column, notes.distance, sums, noted);
+  for (int n = 0; n < kWide; ++n) {
+    const int row = column + n * kLanes;
+    hn::Store(hn::Set(d, c), d, notes.factor + row);
+    join_notes(notes, row, hn::Sub(old_max[n], row_max[n]), alpha[n], hn::Load(d, tile.row_sum + row), sums[n],
+               noted[n]);
+  }
+  return notes.weights;
 }
 
 /// NaN or inf among the values of a block that not every row sees: 0 x NaN must not reach the rows that do not look.
@@ -180,30 +203,38 @@ HWY_NOINLINE void visit_columns(const Tile& tile, const KeyBlock& block, const T
   const Shaper<F> shaper(d, rule, mask.bias != nullptr);
   if (mask.visible || !shaper.plain()) shape_scores<kWide>(mask, shaper, block.n_keys, column, scores, top);
   const float c = shaper.factor();
+  V old[kWide];
   V row_max[kWide];
   V alpha[kWide];
   HWY_ALIGN float alphas[kTileRows];
   for (int n = 0; n < kWide; ++n) {
-    const V old = hn::Load(d, tile.row_max + column + n * kLanes);
-    const V seen = hn::Max(old, hn::Mul(top[n], hn::Set(d, c)));
+    old[n] = hn::Load(d, tile.row_max + column + n * kLanes);
+    const V seen = hn::Max(old[n], hn::Mul(top[n], hn::Set(d, c)));
     hn::Store(seen, d, tile.row_max + column + n * kLanes);
     row_max[n] = hn::IfThenElse(hn::Eq(seen, hn::Set(d, kNegInf)), hn::Zero(d), seen);  // nothing seen yet: weights 0
-    alpha[n] = exp2_nonpositive(d, hn::Sub(old, row_max[n]));
+    alpha[n] = exp2_nonpositive(d, hn::Sub(old[n], row_max[n]));
     hn::Store(alpha[n], d, alphas + column + n * kLanes);
   }
   V sums[kWide];
-  weigh_scores<kWide>(block.n_keys, c, row_max, scores, sums);
+  float* all_weights = all_scores;
+  if (tile.notes) {
+    all_weights = weigh_and_note(tile, block.n_keys, c, column, old, row_max, alpha, scores, sums);
+  } else {
+    NoteSums<F> none[kWide];
+    weigh_scores<false, kWide>(block.n_keys, c, row_max, scores, scores, nullptr, sums, none);
+  }
+  const float* weights = all_weights + column;
   for (int n = 0; n < kWide; ++n) {
     float* at = tile.row_sum + column + n * kLanes;
     hn::Store(hn::MulAdd(hn::Load(d, at), alpha[n], sums[n]), d, at);
   }
 
   if (!block.v_finite && mask.visible) {
-    mix_carefully(tile, block, mask, column, kWide * kLanes, all_scores, alphas);
+    mix_carefully(tile, block, mask, column, kWide * kLanes, all_weights, alphas);
     return;
   }
   for (int i = 0; i < block.v_dim; i += kHigh) {
-    mix_dims<kHigh, kWide>(scores, block.v + (i / kPanel * block.n_keys) * kPanel + i % kPanel, block.n_keys, alpha,
+    mix_dims<kHigh, kWide>(weights, block.v + (i / kPanel * block.n_keys) * kPanel + i % kPanel, block.n_keys, alpha,
                            tile.o + i * kTileRows + column);
   }
 }

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "saccade/base/view.h"
+#include "saccade/kernel/notes.h"
 
 namespace saccade::kernel {
 
@@ -41,11 +42,12 @@ struct ScoreRule {
 
 /// The running softmax of a tile. Base 2 inside: row_max is in units of log2.
 struct Tile {
-  const float* q = nullptr;  ///< [head_dim, kTileRows]
-  float* o = nullptr;        ///< [v_dim, kTileRows], not yet divided by row_sum
-  float* row_max = nullptr;  ///< [kTileRows]; -inf: nothing seen
-  float* row_sum = nullptr;  ///< [kTileRows]
-  int n_rows = 0;            ///< rows in use; the lanes beyond are computed and ignored
+  const float* q = nullptr;      ///< [head_dim, kTileRows]
+  float* o = nullptr;            ///< [v_dim, kTileRows], not yet divided by row_sum
+  float* row_max = nullptr;      ///< [kTileRows]; -inf: nothing seen
+  float* row_sum = nullptr;      ///< [kTileRows]
+  int n_rows = 0;                ///< rows in use; the lanes beyond are computed and ignored
+  const Notes* notes = nullptr;  ///< what is kept beside, for probes; null: nothing
 };
 
 /// Adds what the rows of the tile see in the block to their running softmax.

@@ -68,10 +68,12 @@ Row<double> attend_row_bf16(const Inputs& in, Pos i, Pos head, const Visible& vi
   for (std::size_t n = 0; n < scores.size(); ++n) {
     const double weight = rounded_to_bf16(std::exp(scores[n] - row_max));
     row_sum += weight;
+    row.weights.push_back(weight);
     const float* v = in.v_row(row.seen[n], head);
     for (std::size_t c = 0; c < row.o.size(); ++c) row.o[c] += weight * rounded_to_bf16(v[c]);
   }
   for (double& o : row.o) o /= row_sum;
+  for (double& weight : row.weights) weight /= row_sum;
   row.lse = row_max + std::log(row_sum);
   return row;
 }

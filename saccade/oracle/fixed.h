@@ -70,6 +70,7 @@ Row<double> attend_row_fixed(const Inputs& in, Pos i, Pos head, const Visible& v
     for (std::size_t n = first; n < last; ++n) {
       const double weight = std::exp(scores[n] - block_max);
       row_sum += share * weight;
+      row.weights.push_back(share * weight);
       const double rounded = std::nearbyint(weight * kWeightSteps) / kWeightSteps;
       const float* v = in.v_row(row.seen[n], head);
       for (std::size_t c = 0; c < row.o.size(); ++c) {
@@ -80,6 +81,7 @@ Row<double> attend_row_fixed(const Inputs& in, Pos i, Pos head, const Visible& v
     }
   }
   for (double& o : row.o) o /= row_sum;
+  for (double& weight : row.weights) weight /= row_sum;
   row.lse = row_max + std::log(row_sum);
   return row;
 }

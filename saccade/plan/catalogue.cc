@@ -33,7 +33,7 @@ MechanismInfo info_of() {
                      .sentence = Row::kSentence,
                      .source = Row::kSource,
                      .params = params_of<Mechanism>()};
-  if constexpr (std::derived_from<Mechanism, Probe>) {
+  if constexpr (std::derived_from<Mechanism, Probe> || std::derived_from<Mechanism, RowProbe>) {
     info.kind = MechanismKind::kProbe;
   } else if constexpr (SteerMechanism<Mechanism>) {
     info.kind = MechanismKind::kEdit;

@@ -24,4 +24,14 @@ void ClassMasses::observe(const WeightTile& tile) {
   }
 }
 
+void ClassMasses::want(RowWants& wants) {
+  at_ = wants.spans.size();
+  for (const Span& span : spans) wants.spans.push_back(span.keys);
+}
+
+void ClassMasses::take(const RowSeen& row) {
+  const auto masses = row.masses.subspan(at_, spans.size());
+  std::ranges::copy(masses, values_.row(row.head, row.q_position));
+}
+
 }  // namespace saccade::see

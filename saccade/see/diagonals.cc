@@ -15,4 +15,14 @@ void Diagonals::observe(const WeightTile& tile) {
   }
 }
 
+void Diagonals::want(RowWants& wants) {
+  at_ = wants.offsets.size();
+  wants.offsets.insert(wants.offsets.end(), offsets.begin(), offsets.end());
+}
+
+void Diagonals::take(const RowSeen& row) {
+  const auto weights = row.diagonals.subspan(at_, offsets.size());
+  std::ranges::copy(weights, values_.row(row.head, row.q_position));
+}
+
 }  // namespace saccade::see

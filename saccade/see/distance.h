@@ -5,6 +5,7 @@
 #include "saccade/base/error.h"
 #include "saccade/see/parts/per_row.h"
 #include "saccade/see/probe.h"
+#include "saccade/see/row_probe.h"
 
 namespace saccade::see {
 
@@ -14,9 +15,9 @@ namespace saccade::see {
 ///
 /// Units     tokens
 /// Accuracy  as a plain f32 loop over the same weights
-/// Cost      two multiply-adds a pair (one farther back than `clip`); 8 bytes a query and head
+/// Cost      two multiply-adds a pair (one farther back than `clip`), in either pass; 8 bytes a query and head
 /// Source    Li et al. 2025, "Attention Illuminates LLM Reasoning", arXiv:2510.13554
-class Distance final : public Probe {
+class Distance final : public Probe, public RowProbe {
  public:
   Pos clip = 10;
 
@@ -29,6 +30,14 @@ class Distance final : public Probe {
     clipped_.grow(shape);
   }
   void observe(const WeightTile& tile) override;
+  void want(RowWants& wants) override {
+    at_ = wants.clips.size();
+    wants.clips.push_back(clip);
+  }
+  void take(const RowSeen& row) override {
+    *mean_.row(row.head, row.q_position) = row.distance;
+    *clipped_.row(row.head, row.q_position) = row.clipped[at_];
+  }
 
   /// One number a query and head.
   const PerRow& mean() const { return mean_; }
@@ -36,6 +45,7 @@ class Distance final : public Probe {
 
  private:
   PerRow mean_, clipped_;
+  std::size_t at_ = 0;  // of the clip in what the first pass was asked for
 };
 
 }  // namespace saccade::see

@@ -68,6 +68,17 @@ void TopKeys::finish(const LookPatch& patch, Team& team) {
   parallel_for(team, patch.q_positions.size(), [&](Pos row, int) { scan(patch, row); });
 }
 
+void TopKeys::want(RowWants& wants) {
+  if (!per_head) fail_user("see/top_keys: the first pass knows the keys of each head only: set per_head");
+  wants.n_top = std::max(wants.n_top, k);
+}
+
+void TopKeys::take(const RowSeen& row) {
+  Lists& lists = by_head_[static_cast<std::size_t>(row.head)];
+  std::ranges::copy(row.top.first(static_cast<std::size_t>(k)),
+                    lists.begin() + (row.q_position - q_positions_.begin) * k);
+}
+
 /// Adds up what the workers have of a row, and lists the largest.
 void TopKeys::scan(const LookPatch& patch, Pos row) {
   constexpr Pos kAtOnce = 128;

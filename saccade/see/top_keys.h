@@ -7,26 +7,26 @@
 
 #include "saccade/base/error.h"
 #include "saccade/see/probe.h"
+#include "saccade/see/row_probe.h"
 
 namespace saccade::see {
 
 /// The k keys that a query looks at most: by the sum of their weights over all heads, and on request in each head.
+///
+/// In the first pass, where no head knows of another, only in each head: `per_head` must be set, and row(q_position)
+/// has no keys.
 ///
 /// Sorted by weight, the earlier key first among equals. A place without a key has position -1: the query saw fewer, or
 /// the others have no weight.
 ///
 /// Accuracy  in a head, the weights themselves. Summed over heads: each weight is rounded to a multiple of 2^-30 times
 ///           the number of heads (that rounded up to a power of two), so that the sums are the same for any team
-/// Cost      three vector instructions a vector of pairs, and a comparison a pair of the layer; 8 k bytes a query (and
-///           head); while it looks, 1 MiB a worker
+/// Cost      three vector instructions a vector of pairs, and a comparison a pair of the layer; while it looks, 1 MiB a
+///           worker. In the first pass four instructions a vector of pairs. 8 k bytes a query (and head)
 /// Source    steer-and-see, PR5; retrieval heads read k = 1, arXiv:2404.15574
-class TopKeys final : public Probe {
+class TopKeys final : public Probe, public RowProbe {
  public:
-  struct Key {
-    std::int32_t position = -1;
-    float weight = 0.0F;
-    bool operator==(const Key&) const = default;
-  };
+  using Key = WeightedKey;
   Pos k = 8;
   bool per_head = false;
 
@@ -41,6 +41,8 @@ class TopKeys final : public Probe {
   void start(const LookPatch& patch) override;
   void observe(const WeightTile& tile) override;
   void finish(const LookPatch& patch, Team& team) override;
+  void want(RowWants& wants) override;
+  void take(const RowSeen& row) override;
 
   Range q_positions() const { return q_positions_; }
   /// [k], weights summed over all heads.

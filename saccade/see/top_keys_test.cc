@@ -53,7 +53,7 @@ TEST(TopKeys, of_a_head_have_the_largest_weights) {
 }
 
 TEST(TopKeys, of_all_heads_have_the_largest_sums) {
-  check_see_law(
+  check_look_law(
       make_probe,
       []<class T>(const DenseMap<T>& map) {
         Group<T> group{"all heads", {}, static_cast<double>(map.n_heads)};
@@ -96,6 +96,44 @@ TEST(TopKeys, are_where_their_weights_are) {
                        weights_of(problem, 1, [&](int, Pos q) { return probe.row(3, q); })[0]};
   const auto plain = [&](Pos order) { return dense_map<float>(problem.in, visible, 0.0F, order); };
   EXPECT_TRUE(judge_statistic(actual, dense_map<double>(problem.in, visible, 0.0F), plain, at_listed));
+}
+
+/// A key that is found out about in the first pass has the weight that a second look gives it.
+TEST(TopKeys, of_the_first_pass_are_where_their_weights_are) {
+  const Problem problem({.seed = 5, .q_len = 97, .kv_len = 331, .n_heads = 6, .n_kv_heads = 2});
+  see::TopKeys probe = make_probe();
+  RowProbe* const probes[] = {&probe};
+  attend_with(problem, team_of(2), 64, probes);
+  const auto visible = [](Pos, Pos q, Pos k) { return k <= q; };
+  const auto at_listed = [&]<class T>(const DenseMap<T>& map) {
+    return per_row_groups<T>(map, 1.0, [&](const auto& m, Pos head, Pos i) {
+      std::vector<T> weights;
+      for (const see::TopKeys::Key& key : probe.row(static_cast<int>(head), m.q_pos(i))) {
+        weights.push_back(m.at(head, i, key.position));
+      }
+      return weights;
+    });
+  };
+  const Groups<float> actual = weights_of(problem, 6, [&](int head, Pos q) { return probe.row(head, q); });
+  const auto plain = [&](Pos order) { return dense_map<float>(problem.in, visible, 0.0F, order); };
+  EXPECT_TRUE(judge_statistic(actual, dense_map<double>(problem.in, visible, 0.0F), plain, at_listed));
+}
+
+TEST(TopKeys, the_earlier_key_comes_first_among_equals_in_the_first_pass) {
+  see::TopKeys probe = make_probe();
+  RowProbe* const probes[] = {&probe};
+  attend_with(Problem({.q_len = 8, .kv_len = 8, .scale = 0.0F}), team_of(2), 8, probes);
+  for (Pos n = 0; n < kKept; ++n) {
+    EXPECT_EQ(probe.row(0, 7)[static_cast<std::size_t>(n)].position, n);
+    EXPECT_EQ(probe.row(1, 2)[static_cast<std::size_t>(n)].position, n < 3 ? n : -1);
+  }
+}
+
+TEST(TopKeys, of_all_heads_are_refused_in_the_first_pass) {
+  see::TopKeys probe;
+  RowProbe* const probes[] = {&probe};
+  EXPECT_EQ(error_line([&] { attend_with(Problem({.q_len = 8, .kv_len = 8}), team_of(1), 8, probes); }),
+            "see/top_keys: the first pass knows the keys of each head only: set per_head");
 }
 
 TEST(TopKeys, the_earlier_key_comes_first_among_equals) {

@@ -141,10 +141,11 @@ class Bench(Cli):
         rows, _ = self.bench("see", "--head-dim", "64", "--kv", "512", "--q-len", 100, "-t", 2)
         who = [row["who"] for row in rows]
         self.assertEqual(len(who), len(set(who)))
-        self.assertLessEqual({"attend(f32)", "look nothing", "look entropy", "look all"}, set(who))
+        self.assertLessEqual({"attend(f32)", "attend(f32) entropy", "attend(f32) all", "look nothing", "look entropy", "look all"}, set(who))
         for row in rows:
             self.assertGreater(row["of_attend_f32"], 0)
             self.assertEqual(row["adds_to_attend_f32"] is None, row["who"].startswith("attend"))
+            self.assertEqual(row["adds_to_attend"] is None, row["who"].startswith("look") or " " not in row["who"])
 
     def test_tables(self):
         self.assertIn("adds", self.ok("bench", "see", "--head-dim", "64", "--kv", "512", "-r", 1).stdout.decode())

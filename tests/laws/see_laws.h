@@ -3,23 +3,29 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "saccade/attend/look.h"
 #include "saccade/oracle/weights.h"
 #include "saccade/see/probe.h"
+#include "saccade/see/row_probe.h"
 #include "tests/support/any_case.h"
 #include "tests/support/error_line.h"
 #include "tests/support/thorough.h"
 
 // The law of See: a probe's numbers equal the statistic taken from dense fp64 weights, within the one rule of
-// oracle/expected.h; batches of a prompt add up to the whole; any team gives the same bits; o does not change.
+// oracle/expected.h; batches of a prompt add up to the whole; o and lse do not change a bit. Of a second look: any team
+// gives the same bits. Of the first pass: in every precision.
 namespace saccade::testing {
 
 /// A dense map of attention weights, what no engine stores: weights[head][query][key].
@@ -61,6 +67,35 @@ DenseMap<T> dense_map(const oracle::Inputs& in, const auto& visible, float softc
   return map;
 }
 
+/// What attention in bf16 takes off the keys of a case.
+inline std::vector<float> centres_in_bf16(const Problem& problem) {
+  AttendCase c = problem.c;
+  c.precision = Precision::kBf16;
+  return Problem(c).centres();
+}
+
+/// The map of a plain loop that rounds what the precision rounds (oracle/fixed.h, oracle/bf16.h).
+inline DenseMap<float> rounded_map(const Problem& problem, Precision precision) {
+  const oracle::Inputs& in = problem.in;
+  DenseMap<float> map{in.q_begin, in.q_len, in.kv_len, in.n_heads, {}};
+  map.weights.resize(static_cast<std::size_t>(in.n_heads * in.q_len * in.kv_len), 0.0F);
+  const auto shape = [&](auto score) { return weigh::Softcap{problem.c.softcap}.shape(score); };
+  const std::vector<float> centres = precision == Precision::kBf16 ? centres_in_bf16(problem) : std::vector<float>{};
+  for (Pos head = 0; head < in.n_heads; ++head) {
+    const auto sees = [&](Pos q_pos, Pos k_pos) { return problem.where(head).admits(q_pos, k_pos); };
+    for (Pos i = 0; i < in.q_len; ++i) {
+      const oracle::Row<double> row = precision == Precision::kBf16
+                                          ? oracle::attend_row_bf16(in, i, head, sees, shape, centres)
+                                          : oracle::attend_row_fixed(in, i, head, sees);
+      for (std::size_t n = 0; n < row.weights.size(); ++n) {
+        const Pos at = (head * in.q_len + i) * in.kv_len + row.seen[n];
+        map.weights[static_cast<std::size_t>(at)] = static_cast<float>(row.weights[n]);
+      }
+    }
+  }
+  return map;
+}
+
 /// A statistic as numbers in groups that are judged together (the keys of a head, say); `size`: of what is averaged or
 /// added up in one of them, as max|v| is for attention.
 template <class T>
@@ -82,8 +117,8 @@ inline double error_of(const Group<float>& plain, const Group<double>& exact) {
   return error;
 }
 
-inline std::string fault_of(const Group<float>& actual, const Group<double>& exact, double plain_error) {
-  const double allowed = 2.0 * plain_error + 4.0 * std::numeric_limits<float>::epsilon() * exact.size;
+inline std::string fault_of(const Group<float>& actual, const Group<double>& exact, double plain_error, double eps) {
+  const double allowed = 2.0 * plain_error + 4.0 * eps * exact.size;
   if (actual.values.size() != exact.values.size()) {
     return actual.name + ": " + std::to_string(actual.values.size()) + " values, expected " +
            std::to_string(exact.values.size());
@@ -100,9 +135,10 @@ inline std::string fault_of(const Group<float>& actual, const Group<double>& exa
 }  // namespace detail
 
 /// Judges numbers by the one rule. `define(map)` returns the statistic of a dense map of doubles or floats;
-/// `map_of(order)` makes the plain map.
+/// `map_of(order)` makes the plain map; `eps`: of the precision.
 inline ::testing::AssertionResult judge_statistic(const Groups<float>& actual, const DenseMap<double>& exact_map,
-                                                  const auto& map_of, const auto& define) {
+                                                  const auto& map_of, const auto& define,
+                                                  double eps = std::numeric_limits<float>::epsilon()) {
   constexpr Pos kOrders = 64;
   const Groups<double> exact = define(exact_map);
   if (actual.size() != exact.size()) return ::testing::AssertionFailure() << "groups of numbers are missing";
@@ -112,7 +148,7 @@ inline ::testing::AssertionResult judge_statistic(const Groups<float>& actual, c
     std::string fault;
     for (std::size_t g = 0; g < exact.size(); ++g) {
       errors[g] = std::max(errors[g], detail::error_of(plain[g], exact[g]));
-      if (fault.empty()) fault = detail::fault_of(actual[g], exact[g], errors[g]);
+      if (fault.empty()) fault = detail::fault_of(actual[g], exact[g], errors[g], eps);
     }
     if (fault.empty()) return ::testing::AssertionSuccess();
     if (order + 1 == kOrders) return ::testing::AssertionFailure() << fault;
@@ -120,8 +156,8 @@ inline ::testing::AssertionResult judge_statistic(const Groups<float>& actual, c
   return ::testing::AssertionSuccess();
 }
 
-/// Attention of the case and then a look by the team, in batches of `batch` queries.
-inline void look_at(const Problem& problem, Team& team, Pos batch, std::span<Probe* const> probes) {
+/// Calls `body(call, out, first query)` for batches of `batch` queries of the case.
+inline void in_batches(const Problem& problem, Pos batch, const auto& body) {
   for (Pos begin = 0; begin < problem.c.q_len; begin += batch) {
     Output out = problem.output();
     std::vector<const Where*> where;
@@ -133,11 +169,44 @@ inline void look_at(const Problem& problem, Team& team, Pos batch, std::span<Pro
     call.lse = out.lse() + begin * call.q.n_heads;
     if (call.bias.data) call.bias.data = call.bias.row(begin);
     call.q_begin += begin;
+    body(call, out, begin);
+  }
+}
+
+/// Attention of the case and then a look by the team, in batches of `batch` queries.
+inline void look_at(const Problem& problem, Team& team, Pos batch, std::span<Probe* const> probes) {
+  in_batches(problem, batch, [&](const AttendCall& call, const Output& out, Pos begin) {
     attend(call, team_of(problem.c.team), used_workspace());  // whose bits do depend on the team
     const std::vector<float> o_before(out.o(begin, 0).begin(), out.o(begin, 0).end());
     look(call, call.lse, probes, team, used_workspace());
     ASSERT_TRUE(std::ranges::equal(o_before, out.o(begin, 0)));
-  }
+  });
+}
+
+/// Attention of the case by the team, with probes and without, in batches of `batch` queries: the same bits.
+inline void attend_with(const Problem& problem, Team& team, Pos batch, std::span<RowProbe* const> probes) {
+  const auto bits = [](std::span<const float> numbers) {
+    std::vector<std::uint32_t> bits(numbers.size());
+    std::ranges::transform(numbers, bits.begin(), [](float x) { return std::bit_cast<std::uint32_t>(x); });
+    return bits;
+  };
+  in_batches(problem, batch, [&](AttendCall call, const Output& out, Pos begin) {
+    const auto all = [&] {
+      std::vector<std::uint32_t> all = bits({call.lse, static_cast<std::size_t>(call.q.len * call.q.n_heads)});
+      for (Pos i = begin; i < begin + call.q.len; ++i) {
+        for (Pos head = 0; head < call.q.n_heads; ++head) {
+          const std::vector<std::uint32_t> row = bits(out.o(i, head));
+          all.insert(all.end(), row.begin(), row.end());
+        }
+      }
+      return all;
+    };
+    attend(call, team, used_workspace());
+    const std::vector<std::uint32_t> before = all();
+    call.probes = probes;
+    attend(call, team, used_workspace());
+    ASSERT_EQ(all(), before) << "probes changed what attention computes";
+  });
 }
 
 /// Cases that bite: lengths around blocks, groups of 1 and 7, caps, biases, sinks, sparse patterns, rows that see
@@ -163,24 +232,61 @@ inline std::vector<AttendCase> see_cases() {
   AttendCase none{.seed = 35, .q_len = 9, .kv_len = 64};
   use(none, patterns()[11]);
   cases.push_back(none);
+  // Keys in splits, for few rows and for tiles.
+  cases.push_back({.seed = 37, .kv_len = 1500, .n_heads = 6, .n_kv_heads = 2, .gain = 4.0F, .team = 3});
+  cases.push_back({.seed = 38, .q_len = 12, .kv_len = 1100, .n_heads = 5, .n_kv_heads = 1, .gain = 4.0F, .team = 3});
   AttendCase negative{.seed = 36, .q_len = 65, .kv_len = 129, .scale = -0.2F};
   cases.push_back(negative);
   return cases;
 }
 
-/// The law, for one probe. `make()` returns a probe; `define(map)` the statistic of a dense map of T as Groups<T>;
-/// `read(probe, problem)` the probe's numbers in the same groups.
-inline void check_see_law(const auto& make, const auto& define, const auto& read) {
-  for (const AttendCase& c : see_cases()) {
-    const Problem problem(c);
-    const auto visible = [&](Pos head, Pos q_pos, Pos k_pos) { return problem.where(head).admits(q_pos, k_pos); };
-    const auto exact = dense_map<double>(problem.in, visible, c.softcap);
-    std::map<Pos, DenseMap<float>> plain_maps;
-    const auto plain = [&](Pos order) -> const DenseMap<float>& {
-      auto& map = plain_maps[order];
-      if (map.weights.empty()) map = dense_map<float>(problem.in, visible, c.softcap, order);
-      return map;
-    };
+/// A case's problem and its maps, the plain ones made when first asked for.
+class MappedProblem {
+ public:
+  explicit MappedProblem(const AttendCase& c)
+      : problem(c), exact(dense_map<double>(problem.in, visible(), problem.c.softcap)) {}
+
+  const DenseMap<float>& plain(Pos order) const {
+    auto& map = plain_[order];
+    if (map.weights.empty()) map = dense_map<float>(problem.in, visible(), problem.c.softcap, order);
+    return map;
+  }
+  /// Of a loop in i16 or bf16.
+  const DenseMap<float>& rounded(Precision precision) const {
+    auto& map = rounded_[precision];
+    if (map.weights.empty()) map = rounded_map(problem, precision);
+    return map;
+  }
+
+  Problem problem;
+  DenseMap<double> exact;
+
+ private:
+  std::function<bool(Pos, Pos, Pos)> visible() const {
+    return [this](Pos head, Pos q_pos, Pos k_pos) { return problem.where(head).admits(q_pos, k_pos); };
+  }
+  mutable std::map<Pos, DenseMap<float>> plain_;
+  mutable std::map<Precision, DenseMap<float>> rounded_;
+};
+
+/// Made once a program.
+inline const std::vector<std::unique_ptr<MappedProblem>>& see_problems() {
+  static const auto all = [] {
+    std::vector<std::unique_ptr<MappedProblem>> problems;
+    for (const AttendCase& c : see_cases()) problems.push_back(std::make_unique<MappedProblem>(c));
+    return problems;
+  }();
+  return all;
+}
+
+/// The law of a second look, for one probe. `make()` returns a probe; `define(map)` the statistic of a dense map of T
+/// as Groups<T>; `read(probe, problem)` the probe's numbers in the same groups.
+inline void check_look_law(const auto& make, const auto& define, const auto& read) {
+  for (const auto& mapped : see_problems()) {
+    const Problem& problem = mapped->problem;
+    const AttendCase& c = problem.c;
+    const DenseMap<double>& exact = mapped->exact;
+    const auto plain = [&](Pos order) -> const DenseMap<float>& { return mapped->plain(order); };
     const auto run = [&](int team, Pos batch) {
       auto probe = make();
       Probe* const probes[] = {&probe};
@@ -202,6 +308,55 @@ inline void check_see_law(const auto& make, const auto& define, const auto& read
       }
     });
   }
+}
+
+/// The law of the first pass in i16 and bf16, for one probe.
+inline void check_rounded_row_law(const MappedProblem& mapped, Precision precision, const auto& make,
+                                  const auto& define, const auto& read) {
+  AttendCase c = mapped.problem.c;
+  const bool runs_in_i16 = c.softcap == 0 && !c.bias_type;  // or in f32
+  if (precision == Precision::kI16 && !(kernel::has_fixed() && runs_in_i16)) return;
+  if (precision == Precision::kBf16 && !kernel::has_bf16()) return;
+  c.precision = precision;
+  const Problem problem(c);
+  auto probe = make();
+  RowProbe* const probes[] = {&probe};
+  attend_with(problem, team_of(c.team), c.q_len, probes);
+  const auto plain = [&](Pos order) -> const DenseMap<float>& {
+    return order == 0 ? mapped.rounded(precision) : mapped.plain(order - 1);
+  };
+  const double eps = precision == Precision::kI16 ? 1.0 / 4096 : 1.0 / 256;
+  ASSERT_TRUE(judge_statistic(read(probe, problem), mapped.exact, plain, define, eps)) << c;
+}
+
+/// The law of the first pass, for one probe, whose definition is the same.
+inline void check_row_law(const auto& make, const auto& define, const auto& read) {
+  for (const auto& mapped : see_problems()) {
+    const Problem& problem = mapped->problem;
+    const AttendCase& c = problem.c;
+    const auto plain = [&](Pos order) -> const DenseMap<float>& { return mapped->plain(order); };
+    const auto check = [&](int team, Pos batch) {
+      auto probe = make();
+      RowProbe* const probes[] = {&probe};
+      attend_with(problem, team_of(team), batch, probes);
+      ASSERT_TRUE(judge_statistic(read(probe, problem), mapped->exact, plain, define))
+          << "first pass in batches of " << batch << " by a team of " << team << " of " << c;
+    };
+    on_every_target([&](const std::string&) {
+      check(c.team, c.q_len);
+      check(c.team == 1 ? 3 : 1, 37);
+      for (const Precision precision : {Precision::kI16, Precision::kBf16}) {
+        check_rounded_row_law(*mapped, precision, make, define, read);
+      }
+    });
+  }
+}
+
+/// The law of every pass that the probe takes part in.
+inline void check_see_law(const auto& make, const auto& define, const auto& read) {
+  using P = decltype(make());
+  if constexpr (std::is_base_of_v<Probe, P>) check_look_law(make, define, read);
+  if constexpr (std::is_base_of_v<RowProbe, P>) check_row_law(make, define, read);
 }
 
 /// Shows a map that was written down, as look() would show it.

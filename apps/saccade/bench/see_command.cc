@@ -23,6 +23,8 @@
 #include "saccade/see/diagonals.h"
 #include "saccade/see/distance.h"
 #include "saccade/see/entropy.h"
+#include "saccade/see/norms.h"
+#include "saccade/see/peaks.h"
 #include "saccade/see/rows.h"
 #include "saccade/see/top_keys.h"
 #include "saccade/where/dense.h"
@@ -39,8 +41,14 @@ struct NamedProbes {
   bool variant = false;  ///< of another that is there: not among "all"
 };
 
-template <class P>
-P& add(Probes& probes, P probe) {
+using RowProbes = std::vector<std::unique_ptr<RowProbe>>;
+struct NamedRowProbes {
+  std::string name;
+  std::function<void(const Shape&, RowProbes&)> add;
+};
+
+template <class Some, class P>
+P& add(Some& probes, P probe) {
   auto owned = std::make_unique<P>(std::move(probe));
   P& added = *owned;
   probes.push_back(std::move(owned));
@@ -60,21 +68,42 @@ see::Rows& add_rows(const Shape& shape, Probes& probes) {
   return rows;
 }
 
+std::vector<see::ClassMasses::Span> some_spans(const Shape& shape) {
+  return {{"begin", {0, 4}}, {"text", {4, shape.kv_len / 2}}, {"rest", {shape.kv_len / 2, shape.kv_len}}};
+}
+
+std::vector<Pos> some_offsets() { return {0, 1, 100}; }
+
+/// What attention itself can tell, each and all of them.
+const std::vector<NamedRowProbes>& each_row_probe() {
+  static const std::vector<NamedRowProbes> all = [] {
+    std::vector<NamedRowProbes> some = {
+        {"class_masses",
+         [](const Shape& shape, RowProbes& probes) { add(probes, see::ClassMasses()).spans = some_spans(shape); }},
+        {"diagonals", [](const Shape&, RowProbes& probes) { add(probes, see::Diagonals()).offsets = some_offsets(); }},
+        {"distance", [](const Shape&, RowProbes& probes) { add(probes, see::Distance()); }},
+        {"entropy", [](const Shape&, RowProbes& probes) { add(probes, see::Entropy()); }},
+        {"norms", [](const Shape&, RowProbes& probes) { add(probes, see::Norms()); }},
+        {"peaks", [](const Shape&, RowProbes& probes) { add(probes, see::Peaks()); }},
+        {"top_keys(per_head)", [](const Shape&, RowProbes& probes) { add(probes, see::TopKeys()).per_head = true; }},
+    };
+    some.push_back({"all", [each = some](const Shape& shape, RowProbes& probes) {
+                      for (const NamedRowProbes& one : each) one.add(shape, probes);
+                    }});
+    return some;
+  }();
+  return all;
+}
+
 const std::vector<NamedProbes>& each_probe() {
   static const std::vector<NamedProbes> all = {
       {"band_sums", [](const Shape&, Probes& probes) { add(probes, see::BandSums()); }},
       {"block_sums(128)", [](const Shape& shape, Probes& probes) { add_block_sums(shape, 128, probes); }},
       {"block_sums(1024)", [](const Shape& shape, Probes& probes) { add_block_sums(shape, 1024, probes); }, true},
       {"class_masses",
-       [](const Shape& shape, Probes& probes) {
-         add(probes, see::ClassMasses()).spans = {
-             {"begin", {0, 4}}, {"text", {4, shape.kv_len / 2}}, {"rest", {shape.kv_len / 2, shape.kv_len}}};
-       }},
+       [](const Shape& shape, Probes& probes) { add(probes, see::ClassMasses()).spans = some_spans(shape); }},
       {"column_sums", [](const Shape&, Probes& probes) { add(probes, see::ColumnSums()); }},
-      {"diagonals",
-       [](const Shape&, Probes& probes) {
-         add(probes, see::Diagonals()).offsets = {0, 1, 100};
-       }},
+      {"diagonals", [](const Shape&, Probes& probes) { add(probes, see::Diagonals()).offsets = some_offsets(); }},
       {"distance", [](const Shape&, Probes& probes) { add(probes, see::Distance()); }},
       {"entropy", [](const Shape&, Probes& probes) { add(probes, see::Entropy()); }},
       {"rows", [](const Shape& shape, Probes& probes) { add_rows(shape, probes); }},
@@ -84,7 +113,8 @@ const std::vector<NamedProbes>& each_probe() {
   return all;
 }
 
-/// Attention, and looks at it with one probe each and with all of them, timed in turns.
+/// Attention, attention that tells probes of its rows, and looks at it: with one probe each and with all of them, timed
+/// in turns.
 class See {
  public:
   See(Session& session, const Shape& shape)
@@ -96,8 +126,10 @@ class See {
     const Law law(data_, sampled, std::span(&seen_, 1), session.team(session.most_threads()));
     for (const std::string& target : session.targets()) {
       for (const int n_threads : session.threads()) {
-        for (const Precision precision : session.precisions(target))
+        for (const Precision precision : session.precisions(target)) {
           add_attention(session, target, n_threads, precision, law);
+          for (const NamedRowProbes& one : each_row_probe()) add_first_pass(session, target, n_threads, precision, one);
+        }
         add_look(session, target, n_threads, "nothing", {});
         for (const NamedProbes& one : each_probe()) add_look(session, target, n_threads, one.name, {one});
         std::vector<NamedProbes> all = each_probe();
@@ -131,6 +163,8 @@ class See {
       const bool looks = row["who"].get<std::string>().starts_with("look ");
       row["adds_to_attend_f32"] =
           looks ? Json(four_digits((seconds(line) - same("look nothing")) / same("attend(f32)"))) : Json();
+      const bool tells = !line.without.empty();
+      row["adds_to_attend"] = tells ? Json(four_digits(seconds(line) / same(line.without) - 1.0)) : Json();
       rows.push_back(std::move(row));
     }
     return rows;
@@ -140,6 +174,7 @@ class See {
   struct Line {
     Json row;
     int entrant;
+    std::string without;  // who does the same without a probe, in the first pass
   };
 
   AttendCall call(Precision precision) {
@@ -157,7 +192,8 @@ class See {
     return call;
   }
 
-  void add_line(const std::string& who, const std::string& target, int n_threads, int entrant) {
+  void add_line(const std::string& who, const std::string& target, int n_threads, int entrant,
+                const std::string& without = "") {
     lines_.push_back({{{"head_dim", shape_.head_dim},
                        {"kv_len", shape_.kv_len},
                        {"q_len", shape_.q_len},
@@ -167,7 +203,8 @@ class See {
                        {"threads", n_threads},
                        {"who", who},
                        {"target", target}},
-                      entrant});
+                      entrant,
+                      without});
   }
 
   void add_attention(Session& session, const std::string& target, int n_threads, Precision precision, const Law& law) {
@@ -180,6 +217,29 @@ class See {
     run();
     law.check(o_, precision, who);
     add_line(who, target, n_threads, rounds_.add(run));
+  }
+
+  /// Errors: Fault::kMachine when probes change a bit of o.
+  void add_first_pass(Session& session, const std::string& target, int n_threads, Precision precision,
+                      const NamedRowProbes& named) {
+    Team& team = session.team(n_threads);
+    const auto probes = std::make_shared<RowProbes>();
+    named.add(shape_, *probes);
+    const auto run = [this, target, precision, &team, probes] {
+      if (kernel::chosen_target() != target) kernel::force_target(target);
+      std::vector<RowProbe*> borrowed;
+      for (const auto& probe : *probes) borrowed.push_back(probe.get());
+      AttendCall told = call(precision);
+      told.probes = borrowed;
+      attend(told, team, workspace_);
+    };
+    if (kernel::chosen_target() != target) kernel::force_target(target);
+    attend(call(precision), team, workspace_);
+    const std::vector<float> o = o_;
+    run();
+    if (o_ != o) fail_machine(fmt::format("{} changes o, nothing is reported: {}", named.name, shape_.text()));
+    const std::string without = fmt::format("attend({})", name_of(precision));
+    add_line(fmt::format("{} {}", without, named.name), target, n_threads, rounds_.add(run), without);
   }
 
   void add_look(Session& session, const std::string& target, int n_threads, const std::string& name,
@@ -215,7 +275,7 @@ class See {
       expected.plain = [&](Pos order) {
         const auto other = oracle::attend_row<float>(sample.in, 0, 0, visible, plain_score, order + 1).lse;
         return oracle::Row<float>{
-            oracle::weights_row<float>(sample.in, 0, 0, visible, plain_score, other, order), other, {}};
+            oracle::weights_row<float>(sample.in, 0, 0, visible, plain_score, other, order), other, {}, {}};
       };
       expected.compare_with(expected.plain(0));
       const auto row = rows.row(static_cast<int>(sample.head), shape_.q_begin() + sample.i);
@@ -267,11 +327,12 @@ void bench_see(const BenchOptions& options) {
                                                {"type", "type", -5},
                                                {"keys", "kv_len", 7},
                                                {"threads", "threads", 7},
-                                               {"who", "who", -23},
+                                               {"who", "who", -30},
                                                {"target", "target", -6},
                                                {"ms", "ms", 26},
                                                {"of attend", "of_attend_f32", 9},
-                                               {"adds", "adds_to_attend_f32", 6}}));
+                                               {"adds", "adds_to_attend", 8},
+                                               {"look adds", "adds_to_attend_f32", 9}}));
 }
 
 }  // namespace saccade::app

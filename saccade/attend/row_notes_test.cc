@@ -1,0 +1,152 @@
+// What attend() tells probes. That it is right is the law beside each probe (saccade/see/*_test.cc); here are its
+// corners.
+
+#include "saccade/attend/row_notes.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <span>
+#include <vector>
+
+#include "saccade/see/class_masses.h"
+#include "saccade/see/diagonals.h"
+#include "saccade/see/distance.h"
+#include "saccade/see/entropy.h"
+#include "saccade/see/peaks.h"
+#include "saccade/see/top_keys.h"
+#include "saccade/where/none.h"
+#include "tests/support/attend_case.h"
+
+namespace saccade {
+namespace {
+
+using testing::AttendCase;
+using testing::Output;
+using testing::Problem;
+using testing::team_of;
+using testing::used_workspace;
+
+/// One of each probe that reads weights, and what they were told.
+struct Told {
+  explicit Told(const Problem& problem) {
+    masses.spans = {{"begin", {0, 4}}, {"middle", {100, 200}}};
+    diagonals.offsets = {0, 1, 60};
+    top.per_head = true;
+    RowProbe* const probes[] = {&masses, &diagonals, &distance, &entropy, &peaks, &top};
+    Output out = problem.output();
+    std::vector<const Where*> where;
+    AttendCall call = problem.call(out, where);
+    call.probes = probes;
+    attend(call, team_of(problem.c.team), used_workspace());
+  }
+
+  /// All numbers of a row.
+  std::vector<float> row(int head, Pos q_position) const {
+    std::vector<float> all;
+    for (const see::PerRow* kept : {&masses.values(), &diagonals.values(), &distance.mean(), &distance.clipped(),
+                                    &entropy.values(), &peaks.lse(), &peaks.largest()}) {
+      all.insert(all.end(), kept->row(head, q_position), kept->row(head, q_position) + kept->width());
+    }
+    for (const WeightedKey& key : top.row(head, q_position)) {
+      all.push_back(static_cast<float>(key.position)), all.push_back(key.weight);
+    }
+    return all;
+  }
+
+  see::ClassMasses masses;
+  see::Diagonals diagonals;
+  see::Distance distance;
+  see::Entropy entropy;
+  see::Peaks peaks;
+  see::TopKeys top;
+};
+
+bool can_run(Precision precision) {
+  if (precision == Precision::kI16) return kernel::has_fixed();
+  return precision == Precision::kF32 || kernel::has_bf16();
+}
+
+void poison(testing::Tensor& tensor, Pos key, float what) {
+  std::vector<float> row = tensor.get(key, 0);
+  row[5] = what;
+  tensor.set(key, 0, row);
+}
+
+TEST(RowNotes, OfRowsThatDoNotLookAtPoisonKeepEveryBit) {
+  constexpr Pos kPoisoned = 150;
+  for (const Precision precision : {Precision::kF32, Precision::kI16}) {
+    if (!can_run(precision)) continue;
+    AttendCase c{.seed = 7, .q_len = 257, .kv_len = 257, .n_heads = 2, .n_kv_heads = 1, .precision = precision};
+    Problem problem(c);
+    const Told clean(problem);
+    for (testing::Tensor* tensor : {&problem.k, &problem.v}) {
+      poison(*tensor, kPoisoned, std::numeric_limits<float>::quiet_NaN());
+      const Told told(problem);
+      for (Pos q = 0; q < kPoisoned; ++q) ASSERT_EQ(told.row(1, q), clean.row(1, q)) << "query " << q;
+    }
+  }
+}
+
+/// Weights are of queries and keys alone. (In which precision a block runs does depend on its values.)
+TEST(RowNotes, ValuesAreNobodysBusiness) {
+  for (const Precision precision : {Precision::kF32, Precision::kI16, Precision::kBf16}) {
+    if (!can_run(precision)) continue;
+    AttendCase c{.seed = 8, .q_len = 130, .kv_len = 257, .n_heads = 2, .n_kv_heads = 1, .precision = precision};
+    Problem problem(c);
+    const Told clean(problem);
+    poison(problem.v, 200, std::numeric_limits<float>::infinity());
+    const Told told(problem);
+    for (Pos q = 127; q < 257; ++q) {
+      for (const float number : told.row(0, q)) ASSERT_TRUE(std::isfinite(number)) << "query " << q;
+      ASSERT_EQ(told.top.row(0, q)[0].position, clean.top.row(0, q)[0].position) << "query " << q;
+    }
+  }
+}
+
+TEST(RowNotes, OfRowsThatSeeNothingAreZero) {
+  AttendCase c{.seed = 9, .q_len = 3, .kv_len = 5, .where_name = "none", .where = {make_where(where::None{})}};
+  const Problem problem(c);
+  const Told told(problem);
+  for (const float number : {*told.entropy.values().row(0, 4), *told.distance.mean().row(0, 4),
+                             *told.masses.values().row(0, 4), *told.diagonals.values().row(0, 4)}) {
+    EXPECT_EQ(number, 0.0F);
+  }
+  EXPECT_EQ(told.top.row(0, 4)[0], WeightedKey{});
+  EXPECT_EQ(*told.peaks.largest().row(0, 4), -std::numeric_limits<float>::infinity());
+}
+
+/// As much as nine keys of score 0.
+TEST(RowNotes, ASinkScoreTakesWeight) {
+  AttendCase c{.seed = 10, .q_len = 9, .kv_len = 9, .n_heads = 1, .n_kv_heads = 1, .scale = 0.0F};
+  Problem problem(c);
+  problem.in.sink_scores = {std::log(9.0F)};
+  const Told told(problem);
+  EXPECT_FLOAT_EQ(*told.masses.values().row(0, 8), 4.0F / 18);
+  EXPECT_FLOAT_EQ(*told.entropy.values().row(0, 8), std::log(18.0F) / 2);
+  EXPECT_FLOAT_EQ(*told.distance.mean().row(0, 8), 36.0F / 18);
+  EXPECT_FLOAT_EQ(told.diagonals.values().row(0, 8)[1], 1.0F / 18);
+  EXPECT_FLOAT_EQ(told.top.row(0, 8)[7].weight, 1.0F / 18);
+  EXPECT_EQ(*told.peaks.largest().row(0, 8), 0.0F);
+}
+
+/// Below 2^-126 of the largest weight there is nothing.
+TEST(RowNotes, AKeyWithoutWeightIsNotListed) {
+  AttendCase c{.seed = 11, .q_len = 2, .kv_len = 2, .n_heads = 1, .n_kv_heads = 1, .scale = 1.0F};
+  Problem problem(c);
+  for (Pos i = 0; i < 2; ++i) {
+    std::vector<float> row(64, 0.0F);
+    row[0] = 20.0F;
+    problem.q.set(i, 0, row);
+    row[0] = i == 0 ? 20.0F : 0.0F;
+    problem.k.set(i, 0, row);
+  }
+  const Told told(problem);
+  const std::span<const WeightedKey> keys = told.top.row(0, 1);
+  EXPECT_EQ(keys[0].position, 0);
+  EXPECT_EQ(keys[1], WeightedKey{});
+}
+
+}  // namespace
+}  // namespace saccade

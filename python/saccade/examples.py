@@ -43,7 +43,8 @@ def example(name, seq_len=1024, seed=1):
     info = _saccade.show(name)
     q, k, v = _text(seq_len, seed)
     if info["word"] == "see":
-        return {"q": q, "k": k, "probes": {name: dict(_GIVEN.get(name, {}))}}
+        given = {"q": q, "k": k, "probes": {name: dict(_GIVEN.get(name, {}))}}
+        return given | ({"v": v} if name == "norms" else {})
     if info["word"] == "steer":
         return {"q": q, "k": k, "v": v, "attn": {"rows": [{"heads": "1-2", "attn": "dense", "steer": _SPECS.get(name, name)}]}}
     if info["goes_by"] == "data" and not info["prefill"]:

@@ -8,8 +8,8 @@ computes in the map's own dtype: float64 is the definition, float32 the plain lo
 import numpy
 
 
-def weights(q, k, seen, *, scale=None, softcap=0.0, dtype=numpy.float64, order=0):
-    """The map of one sequence: softmax of the scores over the keys that `seen` shows; a row that sees nothing is 0.
+def scores(q, k, seen, *, scale=None, softcap=0.0, dtype=numpy.float64, order=0):
+    """The scores of one sequence; -inf where `seen` hides the key.
 
     q     [q_len, heads, head_dim]
     k     [kv_len, n_kv_heads, head_dim]
@@ -21,12 +21,17 @@ def weights(q, k, seen, *, scale=None, softcap=0.0, dtype=numpy.float64, order=0
     if order:
         turned = numpy.random.default_rng(order).permutation(q.shape[2])
         q, k = q[..., turned], k[..., turned]
-    scores = (q.transpose(1, 0, 2) @ k.transpose(1, 2, 0)) * dtype(scale if scale is not None else q.shape[2] ** -0.5)
+    scores_ = (q.transpose(1, 0, 2) @ k.transpose(1, 2, 0)) * dtype(scale if scale is not None else q.shape[2] ** -0.5)
     if softcap:
-        scores = dtype(softcap) * numpy.tanh(scores / dtype(softcap))
-    scores = numpy.where(seen, scores, dtype("-inf"))
-    largest = scores.max(axis=2, keepdims=True)
-    powers = numpy.exp(scores - numpy.where(numpy.isfinite(largest), largest, 0))
+        scores_ = dtype(softcap) * numpy.tanh(scores_ / dtype(softcap))
+    return numpy.where(seen, scores_, dtype("-inf"))
+
+
+def weights(*args, **more):
+    """The map of one sequence: softmax of the scores; a row that sees nothing is 0. Arguments as for `scores`."""
+    scores_ = scores(*args, **more)
+    largest = scores_.max(axis=2, keepdims=True)
+    powers = numpy.exp(scores_ - numpy.where(numpy.isfinite(largest), largest, 0))
     sums = powers.sum(axis=2, keepdims=True)
     return powers / numpy.where(sums > 0, sums, 1)
 
@@ -99,6 +104,18 @@ def _top_keys(map_, _back, k=8, per_head=False):
     return top
 
 
+def _norms(map_, _back, v):
+    """v  [kv_len, n_kv_heads, head_dim_v]"""
+    v = numpy.repeat(numpy.asarray(v, map_.dtype), map_.shape[0] // v.shape[1], axis=1)
+    return {"norms": numpy.sqrt(((map_ @ v.transpose(1, 0, 2)) ** 2).sum(axis=2))}
+
+
+def _peaks(map_, _back, scores):
+    """scores  as `scores` gives them"""
+    largest = scores.max(axis=2)
+    return {"peaks.largest": largest, "peaks.lse": largest - numpy.log(map_.max(axis=2))}
+
+
 def _top(weights_, k):
     """Positions of the k largest, the earlier first among equals; -1 for those without weight."""
     order = numpy.argsort(-weights_, axis=-1, kind="stable")[..., :k]
@@ -117,6 +134,8 @@ _DEFINITIONS = {
     "diagonals": _diagonals,
     "distance": _distance,
     "entropy": _entropy,
+    "norms": _norms,
+    "peaks": _peaks,
     "rows": _rows,
     "top_keys": _top_keys,
 }

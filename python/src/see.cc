@@ -47,7 +47,9 @@ T take(nb::dict& given, const char* name, T fallback, const char* rule) {
   return value;
 }
 
-void take_inputs(Probe& /*probe*/, nb::dict& /*given*/, Pos /*text_len*/) {}
+/// Most probes are given nothing.
+template <class P>
+void take_inputs(P& /*probe*/, nb::dict& /*given*/, Pos /*text_len*/) {}
 
 void take_inputs(see::Rows& rows, nb::dict& given, Pos text_len) {
   rows.queries = take(given, "queries", std::vector<Pos>{text_len - 1}, "a list of positions");
@@ -157,12 +159,21 @@ void read(const see::TopKeys& probe, int n_heads, nb::dict& out) {
   out["top_keys.head_weights"] = owned_array<float>(std::move(weights), shape);
 }
 
+void read(const see::Norms& probe, int, nb::dict& out) { out["norms"] = array(probe.values()); }
+
+void read(const see::Peaks& probe, int, nb::dict& out) {
+  out["peaks.lse"] = array(probe.lse());
+  out["peaks.largest"] = array(probe.largest());
+}
+
 // --- any of them, by name ---
 
 class Watch {
  public:
   virtual ~Watch() = default;
-  virtual Probe& probe() = 0;
+  virtual Probe* second_pass() { return nullptr; }
+  /// Those that can see no other way; what both passes know is told by the second, in f32.
+  virtual RowProbe* first_pass() { return nullptr; }
   virtual void read_into(int n_heads, nb::dict& out) const = 0;
 };
 
@@ -182,10 +193,18 @@ class WatchOf final : public Watch {
     assign_params(place, params, probe_);
     if constexpr (requires { probe_.check(); }) probe_.check();
   }
-  Probe& probe() override { return probe_; }
+  Probe* second_pass() override {
+    if constexpr (kLooks) return &probe_;
+    return nullptr;
+  }
+  RowProbe* first_pass() override {
+    if constexpr (!kLooks) return &probe_;
+    return nullptr;
+  }
   void read_into(int n_heads, nb::dict& out) const override { read(probe_, n_heads, out); }
 
  private:
+  static constexpr bool kLooks = std::derived_from<P, Probe>;
   P probe_;
 };
 
@@ -199,9 +218,10 @@ struct Wanted {
 
 template <class Row>
 void watch_if(const Wanted& wanted, Pos text_len, Watches& out) {
-  if constexpr (std::derived_from<typename Row::Mechanism, Probe>) {
+  using Mechanism = typename Row::Mechanism;
+  if constexpr (std::derived_from<Mechanism, Probe> || std::derived_from<Mechanism, RowProbe>) {
     if (wanted.name != Row::kName) return;
-    out.push_back(std::make_unique<WatchOf<typename Row::Mechanism>>("see/" + wanted.name, wanted.given, text_len));
+    out.push_back(std::make_unique<WatchOf<Mechanism>>("see/" + wanted.name, wanted.given, text_len));
   }
 }
 
@@ -239,11 +259,15 @@ Wanted wanted_of(const std::string& text) {
   return wanted;
 }
 
-/// None: all there are; a spec; a dict of what each is given; or any number of specs.
-std::vector<Wanted> read_probes(nb::handle probes) {
+constexpr std::string_view kOfValues = "norms";  ///< the one probe that looks at values
+
+/// None: all that can be told; a spec; a dict of what each is given; or any number of specs.
+std::vector<Wanted> read_probes(nb::handle probes, bool has_v) {
   std::vector<Wanted> all;
   if (probes.is_none()) {
-    for (const std::string_view name : names_of_probes()) all.push_back({std::string(name), {}});
+    for (const std::string_view name : names_of_probes()) {
+      if (has_v || name != kOfValues) all.push_back({std::string(name), {}});
+    }
   } else if (nb::isinstance<nb::str>(probes)) {
     all.push_back(wanted_of(nb::cast<std::string>(probes)));
   } else if (nb::isinstance<nb::dict>(probes)) {
@@ -254,6 +278,9 @@ std::vector<Wanted> read_probes(nb::handle probes) {
   } else {
     for (const nb::handle one : probes) all.push_back(wanted_of(nb::cast<std::string>(one)));
   }
+  for (const Wanted& one : all) {
+    if (!has_v && one.name == kOfValues) fail_user("see: " + one.name + " looks at values: give v");
+  }
   return all;
 }
 
@@ -263,6 +290,7 @@ struct Options {
   float softcap = 0.0F;
   int layer = 0;
   bool causal = true;
+  bool has_v = false;
 };
 
 /// The patterns of one sequence: those that were given, or the plan's choice.
@@ -277,21 +305,26 @@ std::vector<WherePtr> patterns_of(const Attn& attn, const PlannedCall& call, Pos
   return patterns;
 }
 
-/// Attention for its lse, then a look at what its heads see.
+/// Attention for its lse and the probes that it can tell, then a look at what its heads see.
 void look_at(AttendCall call, const std::vector<WherePtr>& patterns, const Watches& watches, Engine& engine) {
   std::vector<const Where*> wheres;
   for (const WherePtr& pattern : patterns) wheres.push_back(pattern.get());
-  std::vector<float> o(static_cast<std::size_t>(call.q.len * call.q.n_heads * call.q.dim));
+  std::vector<float> o(static_cast<std::size_t>(call.q.len * call.q.n_heads * call.v.dim));
   std::vector<float> lse(static_cast<std::size_t>(call.q.len * call.q.n_heads));
-  const auto head_bytes = static_cast<std::ptrdiff_t>(call.q.dim) * Pos{sizeof(float)};
-  call.v = call.k;  // values are not looked at
-  call.o = {o.data(), call.q.len, call.q.n_heads, call.q.dim, head_bytes * call.q.n_heads, head_bytes};
+  const auto head_bytes = static_cast<std::ptrdiff_t>(call.v.dim) * Pos{sizeof(float)};
+  call.o = {o.data(), call.q.len, call.q.n_heads, call.v.dim, head_bytes * call.q.n_heads, head_bytes};
   call.lse = lse.data();
   call.where = wheres;
+  std::vector<Probe*> second;
+  std::vector<RowProbe*> first;
+  for (const auto& one : watches) {
+    if (Probe* const probe = one->second_pass()) second.push_back(probe);
+    if (RowProbe* const probe = one->first_pass()) first.push_back(probe);
+  }
+  call.probes = first;
   attend(call, engine.team(), engine.workspace());
-  std::vector<Probe*> probes;
-  for (const auto& one : watches) probes.push_back(&one->probe());
-  look(call, lse.data(), probes, engine.team(), engine.workspace());
+  call.probes = {};
+  if (!second.empty()) look(call, lse.data(), second, engine.team(), engine.workspace());
 }
 
 /// Of one sequence.
@@ -300,6 +333,7 @@ nb::dict see(const Attn& attn, const Batch& batch, Pos sequence, const std::vect
   PlannedCall call{.layer = options.layer, .causal = options.causal};
   call.attend.q = batch.q(sequence);
   call.attend.k = batch.k(sequence);
+  call.attend.v = options.has_v ? batch.v(sequence) : call.attend.k;  // most probes look at no value
   const Pos end = call.attend.k.len - call.attend.q.len;
   call.attend.q_begin = attn.patterns != nullptr ? attn.patterns->q_begin : options.q_begin.value_or(end);
   call.attend.scale = scale_or_default(options.scale, batch.head_dim());
@@ -328,61 +362,58 @@ nb::dict stack(const std::vector<nb::dict>& of_sequence) {
   return out;
 }
 
-constexpr const char* kSeeDoc = R"doc(What attention looks at: statistics of maps that are never stored.
+constexpr const char* kSeeDoc = R"(What attention looks at: statistics of maps that are never stored.
 
-q           [batch, seq, heads, head_dim]: f32, f16 or bf16
-k           [batch, kv_len, n_kv_heads, head_dim]
-probes      names ("entropy", "top_keys(k=4)"), or a dict of what each is given: {"rows": {"queries": [7]}};
-all when None. `show(name)` says what each is and which parameters it has; beside those
-              rows          queries: positions                   [[the last]]
-              diagonals     offsets: distances                   [[1]]
-              class_masses  spans: (begin, end) of key positions [[everything]]
-              block_sums    text_len: positions over which the n x n blocks spread [kv_len]
-attn        whom each head looks at, as for `attend`;
-a Selection or a BlockMask too weigh "softmax" or
-    "softcap(30)" causal off : a BlockMask alone says who sees whom scale multiplies q.k;
-1 / sqrt(head_dim) when not given q_begin position of the first query;
-kv_len - seq when not given layer which layer of the plan,
-    and of seeds
-
-        Returns a dict of NumPy arrays,
-    [ batch, ... ]; a probe with several numbers has one for each, "distance.mean".
-  band_sums, column_sums.sums, column_sums.squares   [batch, heads, kv_len]
-  entropy, distance.mean, distance.clipped           [batch, heads, seq]
-  diagonals, class_masses                            [batch, heads, seq, offsets or spans]
-  rows                                               [batch, heads, queries, kv_len]
-  block_sums.sums, block_sums.largest                [batch, heads, n, n]
-  top_keys.positions, top_keys.weights               [batch, seq, k], of all heads;
-head_positions, head_weights[batch, heads, seq, k]
-
-    Units weights sum to 1 in a row;
-entropy in nats;
-distances in tokens Errors ValueError, one line
-    : an unknown probe or
-      parameter names its nearest neighbour Accuracy as a plain f32 loop over the same weights;
-tests / laws / see_laws.h Cost attention twice, and what the probes take; memory: what they keep, never seq x kv_len
-)doc";
+Shapes    q [batch, seq, heads, head_dim]; k [batch, kv_len, n_kv_heads, head_dim]; v like k, where norms are wanted:
+          f32, f16 or bf16
+probes    names with their parameters ('entropy', 'top_keys(k=4)'), or a dict of what each is given:
+          {'rows': {'queries': [7]}}; None: all (norms where v is given). show(name) says what each is and which
+          parameters it has; beside those
+            rows          queries: positions                    [[the last]]
+            diagonals     offsets: distances                    [[1]]
+            class_masses  spans: (begin, end) of key positions  [[everything]]
+            block_sums    text_len: positions over which the n x n blocks spread  [kv_len]
+attn      whom each head looks at, as for attend; a Selection or a BlockMask too
+weigh     'softmax' or 'softcap(30)'
+causal    False: a BlockMask alone says who sees whom
+scale     multiplies q.k; 1 / sqrt(head_dim) when not given
+q_begin   position of the first query; kv_len - seq when not given
+layer     which layer of the plan, and of seeds
+Returns   a dict of NumPy arrays, [batch, ...]; a probe with several numbers has one for each, 'distance.mean':
+            band_sums, column_sums.sums, column_sums.squares   [batch, heads, kv_len]
+            entropy, distance.mean, distance.clipped, norms,
+            peaks.lse, peaks.largest                           [batch, heads, seq]
+            diagonals, class_masses                            [batch, heads, seq, offsets or spans]
+            rows                                               [batch, heads, queries, kv_len]
+            block_sums.sums, block_sums.largest                [batch, heads, n, n]
+            top_keys.positions, top_keys.weights               [batch, seq, k], of all heads; with per_head also
+            top_keys.head_positions, top_keys.head_weights     [batch, heads, seq, k]
+Units     weights sum to 1 in a row; entropy in nats; distances in tokens; lse and scores in natural log
+Errors    ValueError, one line: an unknown probe or parameter names its nearest neighbour
+Accuracy  as a plain f32 loop over the same weights; tests/laws/see_laws.h
+Cost      attention twice (once for norms and peaks alone), and what the probes take; memory: what they keep, never
+          seq x kv_len)";
 
 }  // namespace
 
 void bind_see(nb::module_& m) {
   m.def(
       "see",
-      [](nb::handle q, nb::handle k, nb::handle probes, nb::handle attn, const std::string& weigh, bool causal,
-         std::optional<double> scale, std::optional<Pos> q_begin, int layer) {
+      [](nb::handle q, nb::handle k, nb::handle probes, nb::handle attn, nb::handle v, const std::string& weigh,
+         bool causal, std::optional<double> scale, std::optional<Pos> q_begin, int layer) {
         const nb::object none = nb::none();
-        const Batch batch("see: ",
-                          {.q = q, .k = k, .v = none, .cu_seqlens = none, .cu_seqlens_k = none, .kv_lens = none});
+        const Batch batch("see: ", {.q = q, .k = k, .v = v, .cu_seqlens = none, .cu_seqlens_k = none, .kv_lens = none});
         if (batch.size() < 1) fail_user("see: there is no sequence to look at");
         const Attn looked_at = read_attn(attn);
-        const std::vector<Wanted> wanted = read_probes(probes);
-        const Options options{scale, q_begin, read_weigh(weigh), layer, causal};
+        const std::vector<Wanted> wanted = read_probes(probes, !v.is_none());
+        const Options options{scale, q_begin, read_weigh(weigh), layer, causal, !v.is_none()};
         std::vector<nb::dict> of_sequence;
         for (Pos i = 0; i < batch.size(); ++i) of_sequence.push_back(see(looked_at, batch, i, wanted, options));
         return stack(of_sequence);
       },
-      "q"_a, "k"_a, "probes"_a = nb::none(), "attn"_a = "dense", nb::kw_only(), "weigh"_a = "softmax",
-      "causal"_a = true, "scale"_a = nb::none(), "q_begin"_a = nb::none(), "layer"_a = 0, kSeeDoc);
+      "q"_a, "k"_a, "probes"_a = nb::none(), "attn"_a = "dense", nb::kw_only(), "v"_a = nb::none(),
+      "weigh"_a = "softmax", "causal"_a = true, "scale"_a = nb::none(), "q_begin"_a = nb::none(), "layer"_a = 0,
+      kSeeDoc);
 }
 
 }  // namespace saccade::python

@@ -14,7 +14,8 @@ def definition_of(name, given, seen, dtype, order):
     """What the probe's definition says of the first sequence, computed in `dtype`."""
     q, k = given["q"][0], given["k"][0]
     map_ = see_oracle.weights(q, k, seen, dtype=dtype, order=order)
-    return see_oracle.define(name, map_, k.shape[0] - q.shape[0], **given["probes"][name])
+    more = {"norms": lambda: {"v": given["v"][0]}, "peaks": lambda: {"scores": see_oracle.scores(q, k, seen, dtype=dtype, order=order)}}
+    return see_oracle.define(name, map_, k.shape[0] - q.shape[0], **given["probes"][name], **more.get(name, dict)())
 
 
 def judge(actual, exact, plain_of, name):
@@ -54,10 +55,11 @@ def test_equals_its_definition(name, attn):
 def test_all_of_them_at_once_and_each_sequence_by_itself():
     given = saccade.example("entropy", seq_len=200)
     q, k = (numpy.concatenate([given[part], given[part][:, ::-1]]) for part in "qk")
-    everything = saccade.see(q, k)
+    everything = saccade.see(q, k, v=k)
     assert {name.split(".")[0] for name in everything} == set(PROBES)
+    assert set(everything) - set(saccade.see(q, k)) == {"norms"}
     for i in range(2):
-        alone = saccade.see(q[i : i + 1], k[i : i + 1])
+        alone = saccade.see(q[i : i + 1], k[i : i + 1], v=k[i : i + 1])
         for name, values in everything.items():
             assert values.shape[0] == 2
             assert numpy.array_equal(values[i], alone[name][0]), name
@@ -92,6 +94,7 @@ def test_a_block_mask_says_who_is_looked_at():
     ({"block_sums": {"text_len": 0}}, "text_len must be >= 1"),
     ({"class_masses": {"spans": [1, 2]}}, "spans must be a list of"),
     ("entropy+rows", "one probe at a time"),
+    ("norms", "norms looks at values: give v"),
 ])
 def test_bad_input_gets_one_line(probes, line):
     given = saccade.example("entropy", seq_len=64)

@@ -28,6 +28,9 @@ class Judge {
   virtual bool wants_lse() const { return false; }
   /// Whether it shall see sliding-window layers too, whose slots are not in the order of their positions.
   virtual bool wants_windows() const { return false; }
+  /// A call that it will be shown is about to run on this thread: who is told about its rows meanwhile. `window`: of a
+  /// sliding-window layer, and positions are those of its queries in the call, and of slots.
+  virtual std::span<RowProbe* const> prepare(bool /*window*/) { return {}; }
   /// Errors: what it throws ends the computation of the batch.
   virtual void look(const JudgedCall& judged) = 0;
   /// A call ran that cannot be shown: nothing tells the positions of its slots.

@@ -207,9 +207,12 @@ void Runner::run_part(const Part& part, Team& team, Record& record) {
   const std::vector<HeadEdit> edits = plan_->edits(layer_of(part.node), part.heads());
   call.edits = edits;
   call.precision = plan_->precision();
-  if (judge != nullptr && judge->wants_lse() && (ring || !chosen.empty())) {
-    lse_.resize(static_cast<std::size_t>(call.q.len * call.q.n_heads));
-    call.lse = lse_.data();
+  if (judge != nullptr && (ring || !chosen.empty())) {
+    call.probes = judge->prepare(ring.has_value());
+    if (judge->wants_lse()) {
+      lse_.resize(static_cast<std::size_t>(call.q.len * call.q.n_heads));
+      call.lse = lse_.data();
+    }
   }
   const AttendCost cost = attend(call, team, workspace_);
   record.pairs_visited += cost.pairs_visited;

@@ -39,6 +39,11 @@ void SeeFile::miss(int layer, Pos n_queries) {
   if (!stopped_) sums_.miss(layer, n_queries);
 }
 
+std::span<RowProbe* const> SeeFile::prepare(bool window) {
+  const std::lock_guard lock(mutex_);
+  return stopped_ ? std::span<RowProbe* const>() : sums_.prepare(window);
+}
+
 void SeeFile::look(const JudgedCall& judged) {
   const std::lock_guard lock(mutex_);
   if (stopped_) return;

@@ -22,7 +22,7 @@ namespace saccade::llama {
 class SeeFile final : public Judge {
  public:
   using Warn = std::function<void(const std::string& line)>;
-  static constexpr std::string_view kDefault = "lse+entropy+distance+diagonals+class_masses";
+  static constexpr std::string_view kDefault = "peaks+norms+entropy+distance+diagonals+class_masses";
 
   /// Becomes the judge.
   SeeFile(std::string path, std::string_view probes, Warn warn);
@@ -32,6 +32,7 @@ class SeeFile final : public Judge {
 
   bool wants_lse() const override { return true; }
   bool wants_windows() const override { return true; }
+  std::span<RowProbe* const> prepare(bool window) override;
   void look(const JudgedCall& judged) override;
   void miss(int layer, Pos n_queries) override;
   void expect(int layer) override;

@@ -16,19 +16,24 @@
 #include "saccade/see/diagonals.h"
 #include "saccade/see/distance.h"
 #include "saccade/see/entropy.h"
+#include "saccade/see/norms.h"
+#include "saccade/see/peaks.h"
 
 namespace saccade::llama {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::string_view kKnown[] = {"lse", "entropy", "distance", "diagonals", "class_masses", "column_sums"};
+constexpr std::string_view kKnown[] = {"peaks",     "norms",        "entropy",    "distance",
+                                       "diagonals", "class_masses", "column_sums"};
 constexpr std::size_t kTopKeys = 16;
 
-/// The statistics of the file, by the probe that gives them; in the order of SeeSums::Statistic.
+/// The statistics of the file, by the probe that gives them; in the order of Probes::row.
 constexpr struct {
   const char *name, *probe;
-} kNames[] = {{"lse", "lse"},
+} kNames[] = {{"lse", "peaks"},
+              {"largest", "peaks"},
+              {"norm", "norms"},
               {"entropy", "entropy"},
               {"relative_entropy", "entropy"},
               {"distance", "distance"},
@@ -75,33 +80,67 @@ Json top_keys(const std::vector<double>& sums) {
 
 }  // namespace
 
+/// Those of one call.
 struct SeeSums::Probes {
   Probes() {
     diagonals.offsets = {0, 1};
     masses.spans = {{"first", {0, 1}}};
     columns.squares = false;
   }
+
+  see::Peaks peaks;
+  see::Norms norms;
   see::Entropy entropy;
   see::Distance distance;
   see::Diagonals diagonals;
   see::ClassMasses masses;
   see::ColumnSums columns;
+  std::vector<RowProbe*> first;  ///< told while the call runs
+  std::vector<Probe*> second;    ///< shown its weights afterwards
+
+  /// Adds the numbers of the call's query i, at q_pos.
+  void add_row(int head, Pos i, Pos q_pos, std::array<double, kStatistics>& sums) const {
+    const auto at = [&](const see::PerRow& values, Pos place = 0) {
+      const bool seen = !values.q_positions().empty();  // or the probe is not wanted
+      return seen ? double{values.row(head, values.q_positions().begin + i)[place]} : 0.0;
+    };
+    const double most = q_pos > 0 ? std::log(static_cast<double>(q_pos + 1)) : 1.0;
+    const double row[] = {at(peaks.lse()),        at(peaks.largest()),         at(norms.values()),
+                          at(entropy.values()),   at(entropy.values()) / most, at(distance.mean()),
+                          at(distance.clipped()), at(diagonals.values()),      at(diagonals.values(), 1),
+                          at(masses.values())};
+    static_assert(std::size(row) == kStatistics && std::size(kNames) == kStatistics);
+    for (std::size_t n = 0; n < kStatistics; ++n) sums[n] += row[n];
+  }
 };
 
 SeeSums::SeeSums(std::string_view probes) : probes_(split(probes)) {}
+SeeSums::~SeeSums() = default;
 
 bool SeeSums::keeps(std::string_view probe) const { return std::ranges::find(probes_, probe) != probes_.end(); }
 
+std::span<RowProbe* const> SeeSums::prepare(bool window) {
+  std::unique_ptr<Probes>& made = running_[std::this_thread::get_id()];
+  made = std::make_unique<Probes>();
+  if (keeps("peaks")) made->first.push_back(&made->peaks);
+  if (keeps("norms")) made->first.push_back(&made->norms);
+  const auto add = [&](std::string_view name, auto& probe) {
+    if (!keeps(name)) return;
+    if (window) made->second.push_back(&probe);  // the first pass knows slots, not positions
+    if (!window) made->first.push_back(&probe);
+  };
+  add("entropy", made->entropy);
+  add("distance", made->distance);
+  add("diagonals", made->diagonals);
+  add("class_masses", made->masses);
+  if (keeps("column_sums")) made->second.push_back(&made->columns);
+  return made->first;
+}
+
 void SeeSums::look(const JudgedCall& judged) {
   const AttendCall& call = judged.call;
-  Probes probes;
-  std::vector<Probe*> wanted;
-  if (keeps("entropy")) wanted.push_back(&probes.entropy);
-  if (keeps("distance")) wanted.push_back(&probes.distance);
-  if (keeps("diagonals")) wanted.push_back(&probes.diagonals);
-  if (keeps("class_masses")) wanted.push_back(&probes.masses);
-  if (keeps("column_sums")) wanted.push_back(&probes.columns);
-  if (!wanted.empty()) saccade::look(call, call.lse, wanted, judged.team, workspace_);
+  const std::unique_ptr<Probes> probes = std::move(running_[std::this_thread::get_id()]);
+  if (!probes->second.empty()) saccade::look(call, call.lse, probes->second, judged.team, workspace_);
 
   Layer& layer = layers_[judged.layer];
   const auto place = [&](std::size_t i) { return static_cast<std::size_t>(judged.heads[i]); };
@@ -113,41 +152,20 @@ void SeeSums::look(const JudgedCall& judged) {
   for (std::size_t i = 0; i < n_heads; ++i) {
     if (heads.size() <= place(i)) heads.resize(place(i) + 1);
     const auto index = static_cast<int>(i);
-    for (Pos q = 0; q < call.q.len; ++q) {
-      const float lse = call.lse[static_cast<std::size_t>(q) * n_heads + i];
-      add_row(heads[place(i)], index, call.q_begin + q, lse, probes);
-    }
+    Head& head = heads[place(i)];
+    head.n_queries += call.q.len;
+    for (Pos q = 0; q < call.q.len; ++q) probes->add_row(index, q, call.q_begin + q, head.sums);
     if (!keeps("column_sums")) continue;
-    const std::span<const double> sums = probes.columns.sums().head(index);
+    const std::span<const double> sums = probes->columns.sums().head(index);
     layer.columns.resize(std::max(layer.columns.size(), sums.size()));
     std::transform(sums.begin(), sums.end(), layer.columns.begin(), layer.columns.begin(), std::plus<>());
   }
 }
 
-void SeeSums::add_row(Head& head, int index, Pos q_pos, float lse, const Probes& probes) const {
-  const auto row = [&](const see::PerRow& values) { return values.row(index, q_pos); };
-  ++head.n_queries;
-  head.sums[kLse] += double{lse};
-  if (keeps("entropy")) {
-    const double entropy = *row(probes.entropy.values());
-    head.sums[kEntropy] += entropy;
-    head.sums[kRelative] += q_pos == 0 ? 0 : entropy / std::log(static_cast<double>(q_pos + 1));
-  }
-  if (keeps("distance")) {
-    head.sums[kDistance] += double{*row(probes.distance.mean())};
-    head.sums[kClipped] += double{*row(probes.distance.clipped())};
-  }
-  if (keeps("diagonals")) {
-    head.sums[kSelf] += double{row(probes.diagonals.values())[0]};
-    head.sums[kPrevious] += double{row(probes.diagonals.values())[1]};
-  }
-  if (keeps("class_masses")) head.sums[kFirst] += double{*row(probes.masses.values())};
-}
-
 std::string SeeSums::print() const {
   const auto means_of = [&](const Heads& heads) {
     Json out = {{"queries", heads.empty() ? 0 : std::ranges::max(heads, {}, &Head::n_queries).n_queries}};
-    for (std::size_t i = 0; i < kCount; ++i) {
+    for (std::size_t i = 0; i < kStatistics; ++i) {
       if (!keeps(kNames[i].probe)) continue;
       Json& values = out[kNames[i].name] = Json::array();
       for (const Head& head : heads) values.push_back(rounded(head.sums[i] / static_cast<double>(head.n_queries)));

@@ -52,23 +52,27 @@ class See : public ::testing::Test {
   std::vector<std::string> lines_;
 };
 
-constexpr const char* kNumbers[] = {"lse",      "entropy", "relative_entropy", "distance", "clipped_distance", "self",
-                                    "previous", "first"};
+constexpr const char* kNumbers[] = {"lse",      "largest",          "norm", "entropy",  "relative_entropy",
+                                    "distance", "clipped_distance", "self", "previous", "first"};
 
 /// The statistics of one row of weights: what the file's fields mean.
 template <class T>
-std::array<T, std::size(kNumbers)> define_row(const DenseMap<T>& map, Pos head, Pos query, T lse) {
+std::array<T, std::size(kNumbers)> define_row(const DenseMap<T>& map, Pos head, Pos query, const oracle::Row<T>& row) {
   const Pos q_pos = map.q_pos(query);
-  T entropy = 0, distance = 0, clipped = 0;
+  T entropy = 0, distance = 0, clipped = 0, largest = 0, squares = 0;
+  for (const T o : row.o) squares += o * o;
   for (Pos key = 0; key <= q_pos; ++key) {
     const T weight = map.at(head, query, key), back = static_cast<T>(q_pos - key);
     if (weight > 0) entropy -= weight * std::log(weight);
+    largest = std::max(largest, weight);
     distance += weight * back;
     clipped += weight * std::min<T>(back, 10);
   }
   const T most = std::log(static_cast<T>(q_pos + 1));
   const T previous = q_pos > 0 ? map.at(head, query, q_pos - 1) : 0;
-  return {lse,
+  return {row.lse,
+          row.lse + std::log(largest),
+          std::sqrt(squares),
           entropy,
           q_pos > 0 ? entropy / most : 0,
           distance,
@@ -88,11 +92,11 @@ Groups<T> define(const DenseMap<T>& map, const oracle::Inputs& in) {
   for (Pos head = 0; head < map.n_heads; ++head) {
     std::array<T, std::size(kNumbers)> means = {};
     for (Pos query = 0; query < map.q_len; ++query) {
-      const auto row = define_row(map, head, query, oracle::attend_row<T>(in, query, head, all, same).lse);
+      const auto row = define_row(map, head, query, oracle::attend_row<T>(in, query, head, all, same));
       for (std::size_t i = 0; i < row.size(); ++i) means[i] += row[i] / n;
     }
     for (std::size_t i = 0; i < means.size(); ++i) {
-      const double size = i == 3 ? static_cast<double>(map.kv_len) : 10.0;  // the largest there can be, or more
+      const double size = i == 5 ? static_cast<double>(map.kv_len) : 10.0;  // the largest there can be, or more
       groups.push_back({kNumbers[i], {means[i]}, size});
     }
   }
@@ -141,7 +145,7 @@ TEST_F(See, HoldsTheMeansOfATextsProbes) {
   const Prompt prompt({}, 21);
   ggml_backend_t ours = our_backend("dense", 2);
   {
-    SeeFile file(path(), "lse+entropy+distance+diagonals+class_masses+column_sums", warn());
+    SeeFile file(path(), std::string(SeeFile::kDefault) + "+column_sums", warn());
     for (const Range queries : {Range{0, 100}, Range{100, 200}, Range{200, 201}}) prompt.run(ours, queries);
   }
   const Json seen = read();
@@ -193,7 +197,7 @@ TEST_F(See, CountsWhatItCannotSee) {
 TEST_F(See, BadInputIsOneLine) {
   EXPECT_EQ(error_line([&] { SeeFile(path(), "entropi", warn()); }),
             "unknown probe \"entropi\"; did you mean \"entropy\"?");
-  EXPECT_EQ(error_line([&] { SeeFile(folder_ + "/none/see.json", "lse", warn()); }),
+  EXPECT_EQ(error_line([&] { SeeFile(folder_ + "/none/see.json", "norms", warn()); }),
             "the machine's: cannot write " + folder_ + "/none/see.json: No such file or directory");
 }
 

@@ -165,7 +165,7 @@ void merge(const Doubles& o_a, const Doubles& lse_a, const Doubles& o_b, const D
   for (std::size_t row = 0; row < lse.size(); ++row) {
     const auto read = [&](const Doubles& from, const Doubles& from_lse) {
       const double* const at = from.data() + row * dim;
-      return oracle::Row<double>{{at, at + dim}, from_lse.data()[row], {}, {}};
+      return oracle::Row<double>{{at, at + dim}, from_lse.data()[row], {}};
     };
     const oracle::Row<double> merged = oracle::merge_rows(read(o_a, lse_a), read(o_b, lse_b));
     std::copy(merged.o.begin(), merged.o.end(), o.data() + row * dim);

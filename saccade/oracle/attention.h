@@ -38,8 +38,8 @@ template <class T>
 struct Row {
   std::vector<T> o;  ///< [head_dim_v]
   T lse = -std::numeric_limits<T>::infinity();
-  std::vector<Pos> seen;   ///< the keys that took part
-  std::vector<T> weights;  ///< what each of them weighed, where a definition rounds scores or weights; else empty
+  std::vector<Pos> seen;        ///< the keys that took part
+  std::vector<T> weights = {};  ///< what each of them weighed, where a definition rounds scores or weights; else empty
 };
 
 /// q.k in T, one product after the other: from element order / 2 on, backwards if `order` is odd, round the end.

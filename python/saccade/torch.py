@@ -71,5 +71,5 @@ def scaled_dot_product_attention(query, key, value, attn_mask=None, dropout_p=0.
         # Keys must lie side by side; a mask that is one column for all keys does not.
         mask = mask if mask.stride(-1) == 1 else mask.contiguous()
     o = saccade.attend(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), attn, causal=is_causal, scale=scale,
-                       mask=mask, q_begin=0 if is_causal else None, precision=precision)
+                       mask=mask, q_begin=0 if is_causal else None, precision=precision, allow_nan=True)
     return o.transpose(1, 2)[..., :head_dim_v].reshape(*query.shape[:-1], head_dim_v)

@@ -112,7 +112,7 @@ def attention(module, query, key, value, attention_mask, scaling=None, dropout=0
     _refuse(dropout, more)
     q, k, v = (x.transpose(1, 2) for x in (query, key, value))
     causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
-    call = {"scale": scaling, "layer": getattr(module, "layer_idx", None) or 0}
+    call = {"scale": scaling, "allow_nan": True, "layer": getattr(module, "layer_idx", None) or 0}
     if softcap is not None:
         call["weigh"] = f"softcap({softcap})"
     if s_aux is not None:

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "python/src/arguments.h"
 #include "python/src/batch.h"
@@ -24,7 +25,8 @@ namespace {
 /// One call from Python, read and checked, and where its results go.
 class Job {
  public:
-  Job(Call& call, Output& output, float* lse) : call_(call), output_(output), lse_(lse) {}
+  Job(std::string place, Call& call, Output& output, float* lse, bool allow_nan)
+      : place_(std::move(place)), call_(call), output_(output), lse_(lse), allow_nan_(allow_nan) {}
 
   /// Without the GIL. Errors: those of attend; ends early once `interrupt` has seen something.
   PlannedCost run(Interrupt& interrupt) {
@@ -56,21 +58,34 @@ class Job {
     call_.run_parts(planned, i, [&](const PlannedCall& part) {
       cost += saccade::attend(*call_.attn.plan, part, team, engine.workspace());
     });
+    if (const Pos nan = allow_nan_ ? -1 : first_nan(attend.o, team); nan >= 0 && !interrupt.seen()) {
+      fail_user(place_ + "o has NaN, first in sequence " + std::to_string(i) + ", query " +
+                std::to_string(nan / attend.q.n_heads) + ", head " + std::to_string(nan % attend.q.n_heads) +
+                ": it looks at NaN or inf in q, k, v or the mask (allow_nan=True returns it)");
+    }
     if (output_.rounds()) output_.round(attend.o.data, row, q_len, team);
   }
 
+  std::string place_;  // begins every error
   Call& call_;
   Output& output_;
   float* lse_;
+  bool allow_nan_;
+};
+
+/// What is wanted of a call.
+struct Results {
+  nb::handle out;
+  bool return_lse, return_cost, allow_nan;
 };
 
 /// What attend and decode share.
-nb::object run(const std::string& place, const Given& given, nb::handle out, bool return_lse, bool return_cost) {
+nb::object run(const std::string& place, const Given& given, const Results& wanted) {
   Call call(place, given);
-  Output output(out, given.batch.q, call.batch.shape_like_q(call.batch.head_dim_v()), place + "out");
+  Output output(wanted.out, given.batch.q, call.batch.shape_like_q(call.batch.head_dim_v()), place + "out");
   nb::object lse;
   float* lse_data = nullptr;
-  if (return_lse) {
+  if (wanted.return_lse) {
     lse = new_array(given.batch.q, call.batch.shape_like_q(-1), "float32");
     lse_data = reinterpret_cast<float*>(const_cast<std::byte*>(Array(lse, place + "lse").data()));
   }
@@ -78,24 +93,25 @@ nb::object run(const std::string& place, const Given& given, nb::handle out, boo
   Interrupt interrupt;
   try {
     const nb::gil_scoped_release release;
-    cost = Job(call, output, lse_data).run(interrupt);
+    cost = Job(place, call, output, lse_data, wanted.allow_nan).run(interrupt);
   } catch (const Error&) {
     interrupt.rethrow();
     throw;
   }
   interrupt.rethrow();
-  if (!return_lse && !return_cost) return output.object();
+  if (!wanted.return_lse && !wanted.return_cost) return output.object();
   nb::list results;
   results.append(output.object());
-  if (return_lse) results.append(lse);
-  if (return_cost) results.append(nb::cast(cost));
+  if (wanted.return_lse) results.append(lse);
+  if (wanted.return_cost) results.append(nb::cast(cost));
   return nb::tuple(results);
 }
 
 nb::object attend(nb::handle q, nb::handle k, nb::handle v, nb::handle attn, const std::string& weigh, bool causal,
                   std::optional<double> scale, nb::handle mask, nb::handle slopes, nb::handle sink_scores,
                   const std::string& precision, std::optional<Pos> q_begin, nb::handle cu_seqlens,
-                  nb::handle cu_seqlens_k, int layer, nb::handle out, bool return_lse, bool return_cost) {
+                  nb::handle cu_seqlens_k, int layer, nb::handle out, bool return_lse, bool return_cost,
+                  bool allow_nan) {
   return run("attend: ",
              {.batch = {.q = q, .k = k, .v = v, .cu_seqlens = cu_seqlens, .cu_seqlens_k = cu_seqlens_k},
               .attn = attn,
@@ -108,13 +124,13 @@ nb::object attend(nb::handle q, nb::handle k, nb::handle v, nb::handle attn, con
               .precision = precision,
               .q_begin = q_begin,
               .layer = layer},
-             out, return_lse, return_cost);
+             {out, return_lse, return_cost, allow_nan});
 }
 
 nb::object decode(nb::handle q, nb::handle k, nb::handle v, nb::handle attn, nb::handle kv_lens,
                   const std::string& weigh, std::optional<double> scale, nb::handle slopes, nb::handle sink_scores,
                   nb::handle mask, const std::string& precision, int layer, nb::handle out, bool return_lse,
-                  bool return_cost) {
+                  bool return_cost, bool allow_nan) {
   return run("decode: ",
              {.batch = {.q = q, .k = k, .v = v, .kv_lens = kv_lens, .decodes = true},
               .attn = attn,
@@ -125,7 +141,7 @@ nb::object decode(nb::handle q, nb::handle k, nb::handle v, nb::handle attn, nb:
               .sink_scores = sink_scores,
               .precision = precision,
               .layer = layer},
-             out, return_lse, return_cost);
+             {out, return_lse, return_cost, allow_nan});
 }
 
 constexpr const char* kAttendDoc =
@@ -150,8 +166,9 @@ q_begin   position of the first query; kv_len - seq by default, so that the last
           slot j has position j
 Returns   o, or (o[, lse][, cost])
 Units     lse in natural log; a row that sees no key has o = 0, lse = -inf (or its sink score)
-Errors    ValueError for shapes, specs and numbers, TypeError for dtypes and devices, MemoryError; one line each. NaN
-          and inf stay in the rows that look at them. Ctrl-C ends a long call soon.
+Errors    ValueError for shapes, specs and numbers, TypeError for dtypes and devices, MemoryError; one line each; so
+          for a NaN in o, which stays in the rows that look at it: allow_nan=True returns them. Ctrl-C ends a long call
+          soon.
 Accuracy  per row at most 2x the error of plain loops in the same precision, plus 4 eps max|v|
 Cost      2 (head_dim + head_dim_v) FLOP a visited pair; threads as set_threads() says, without the GIL; calls from
           several Python threads take turns. Memory: no copy of q, k, v; one sequence's o in f32 where o is 16 bits wide;
@@ -202,20 +219,21 @@ void bind_attend(nb::module_& m) {
         "weigh"_a = "softmax", "causal"_a = true, "scale"_a = nb::none(), "mask"_a = nb::none(),
         "slopes"_a = nb::none(), "sink_scores"_a = nb::none(), "precision"_a = "auto", "q_begin"_a = nb::none(),
         "cu_seqlens"_a = nb::none(), "cu_seqlens_k"_a = nb::none(), "layer"_a = 0, "out"_a = nb::none(),
-        "return_lse"_a = false, "return_cost"_a = false, kAttendDoc,
+        "return_lse"_a = false, "return_cost"_a = false, "allow_nan"_a = false, kAttendDoc,
         nb::sig("def attend(q: typing.Any, k: typing.Any, v: typing.Any, attn: typing.Any = 'dense', *, weigh: str = "
                 "'softmax', causal: bool = True, scale: float | None = None, mask: typing.Any = None, slopes: "
                 "typing.Any = None, sink_scores: typing.Any = None, precision: str = 'auto', q_begin: int | None = "
                 "None, cu_seqlens: typing.Any = None, cu_seqlens_k: typing.Any = None, layer: int = 0, out: typing.Any "
-                "= None, return_lse: bool = False, return_cost: bool = False) -> typing.Any"));
+                "= None, return_lse: bool = False, return_cost: bool = False, allow_nan: bool = False) -> typing.Any"));
   m.def("decode", &decode, "q"_a.none(), "k"_a.none(), "v"_a.none(), "attn"_a = "dense", "kv_lens"_a = nb::none(),
         nb::kw_only(), "weigh"_a = "softmax", "scale"_a = nb::none(), "slopes"_a = nb::none(),
         "sink_scores"_a = nb::none(), "mask"_a = nb::none(), "precision"_a = "auto", "layer"_a = 0,
-        "out"_a = nb::none(), "return_lse"_a = false, "return_cost"_a = false, kDecodeDoc,
+        "out"_a = nb::none(), "return_lse"_a = false, "return_cost"_a = false, "allow_nan"_a = false, kDecodeDoc,
         nb::sig("def decode(q: typing.Any, k: typing.Any, v: typing.Any, attn: typing.Any = 'dense', kv_lens: "
                 "typing.Any = None, *, weigh: str = 'softmax', scale: float | None = None, slopes: typing.Any = None, "
                 "sink_scores: typing.Any = None, mask: typing.Any = None, precision: str = 'auto', layer: int = 0, "
-                "out: typing.Any = None, return_lse: bool = False, return_cost: bool = False) -> typing.Any"));
+                "out: typing.Any = None, return_lse: bool = False, return_cost: bool = False, allow_nan: bool = False) "
+                "-> typing.Any"));
 }
 
 }  // namespace saccade::python

@@ -1,5 +1,10 @@
 #include "python/src/output.h"
 
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <cstdint>
+
 #include "python/src/arrays.h"
 #include "python/src/round.h"
 #include "saccade/base/error.h"
@@ -20,7 +25,31 @@ void want_writable(nb::handle object, const std::string& name) {
   if (!nb::cast<bool>(object.attr("flags").attr("writeable"))) fail_user(name + " must be writable");
 }
 
+/// Told by the bits, which the compiler takes many at a time.
+bool has_nan(const float* row, Pos dim) {
+  std::uint32_t largest = 0;
+  for (Pos c = 0; c < dim; ++c) largest = std::max(largest, std::bit_cast<std::uint32_t>(row[c]) & 0x7FFFFFFFU);
+  return largest > 0x7F800000U;
+}
+
 }  // namespace
+
+Pos first_nan(const MutableView& o, Team& team) {
+  constexpr Pos kRows = 256;
+  std::atomic<Pos> first{o.len * o.n_heads};
+  parallel_for(team, (o.len + kRows - 1) / kRows, [&](Pos block, int) {
+    for (Pos i = block * kRows; i < std::min(o.len, (block + 1) * kRows); ++i) {
+      for (Pos head = 0; head < o.n_heads; ++head) {
+        if (!has_nan(o.row(i, head), o.dim)) continue;
+        const Pos row = i * o.n_heads + head;
+        for (Pos known = first.load(); row < known && !first.compare_exchange_weak(known, row);) {
+        }
+        return;
+      }
+    }
+  });
+  return first == o.len * o.n_heads ? -1 : first.load();
+}
 
 Output::Output(nb::handle out, nb::handle like, const std::vector<Pos>& shape, const std::string& name)
     : object_(out.is_none() ? new_array(like, shape) : nb::borrow(out)) {

@@ -35,4 +35,7 @@ class Output {
   std::ptrdiff_t row_stride_ = 0, head_stride_ = 0;  ///< bytes
 };
 
+/// The first row with a NaN as query * n_heads + head; -1: there is none.
+Pos first_nan(const MutableView& o, Team& team);
+
 }  // namespace saccade::python

@@ -92,7 +92,18 @@ def test_nan_stays_in_the_rows_that_look_at_it():
     q, k, v = (np.random.default_rng(1).standard_normal((1, 40, 2, 32), dtype=np.float32) for _ in range(3))
     expected = saccade.attend(q, k, v, "window(5)")
     k[0, 20, 1] = np.nan
-    o = saccade.attend(q, k, v, "window(5)")
+    o = saccade.attend(q, k, v, "window(5)", allow_nan=True)
     touched = np.isnan(o).any(-1)[0]
     assert touched[20:25, 1].all() and touched.sum() == 5
     assert np.array_equal(o[0][~touched], expected[0][~touched])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_nan_is_an_error_that_says_where(dtype):
+    q, k, v = (np.random.default_rng(1).standard_normal((2, 40, 2, 32)).astype(dtype) for _ in range(3))
+    v[1, 20, 1, 5] = np.nan
+    with pytest.raises(ValueError, match="attend: o has NaN, first in sequence 1, query 20, head 1: it looks at NaN"):
+        saccade.attend(q, k, v)
+    with pytest.raises(ValueError, match="decode: o has NaN, first in sequence 1, query 0, head 1"):
+        saccade.decode(q[:, -1], k, v)
+    assert np.isfinite(saccade.decode(q[:, -1], k, v, kv_lens=[40, 20])).all()

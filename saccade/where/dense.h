@@ -8,8 +8,9 @@ namespace saccade::where {
 /// Source: FlashAttention-2, arXiv:2307.08691.
 struct Dense {
   bool admits(Pos q_pos, Pos k_pos) const { return k_pos <= q_pos; }
+  Range sees(Pos q_pos) const { return {0, q_pos + 1}; }
   void visits(Range q_block, VisitList& out) const {
-    visits_of_interval({0, q_block.begin + 1}, {0, q_block.end}, out);
+    visits_of_interval(sees(q_block.begin), sees(q_block.end - 1), out);
   }
   void fields(auto&) {}
 };

@@ -15,8 +15,9 @@ struct Sink {
   Pos n = 4;
 
   bool admits(Pos q_pos, Pos k_pos) const { return k_pos < n && k_pos <= q_pos; }
+  Range sees(Pos q_pos) const { return {0, std::min(n, q_pos + 1)}; }
   void visits(Range q_block, VisitList& out) const {
-    visits_of_interval({0, std::min(n, q_block.begin + 1)}, {0, std::min(n, q_block.end)}, out);
+    visits_of_interval(sees(q_block.begin), sees(q_block.end - 1), out);
   }
   void fields(auto& f) { f("n", n, "first positions that every query sees"); }
   void check() const {

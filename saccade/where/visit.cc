@@ -71,4 +71,11 @@ void visits_of_interval(Range keys_of_first_query, Range keys_of_last_query, Vis
   append(out, {{all_end, end}, false});
 }
 
+void mask_of_interval(Range seen, Range keys, std::uint32_t* words) {
+  const auto first_bits = [](Pos n) { return n >= 32 ? ~0U : (1U << std::max<Pos>(n, 0)) - 1; };
+  for (Pos base = keys.begin; base < keys.end; base += 32) {
+    *words++ = first_bits(std::min(seen.end, keys.end) - base) & ~first_bits(seen.begin - base);
+  }
+}
+
 }  // namespace saccade

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 #include "saccade/base/view.h"
@@ -30,5 +31,9 @@ void clip(VisitList& list, Range keys);
 /// backwards as q grows: all of the block see [first(q_last), last(q_first)), some see the ragged ends.
 /// Replaces `out`. Cost O(1).
 void visits_of_interval(Range keys_of_first_query, Range keys_of_last_query, VisitList& out);
+
+/// The mask of a query that sees exactly the keys in `seen`, over `keys`: as Where::mask. Cost: a few instructions for
+/// 32 keys, where asking key by key costs a hundred.
+void mask_of_interval(Range seen, Range keys, std::uint32_t* words);
 
 }  // namespace saccade

@@ -40,7 +40,7 @@ class Where {
 using WherePtr = std::shared_ptr<const Where>;
 
 /// What a file in where/ has to offer; `fields` (see plan/fields.h) names its parameters for every door. `q_step`, if
-/// it has one, as in Where.
+/// it has one, as in Where; `Range sees(Pos q_pos)`, where what a query sees is one range, makes its mask quick.
 template <class M>
 concept WhereMechanism = requires(const M m, Pos pos, Range block, VisitList& out) {
   { m.admits(pos, pos) } -> std::same_as<bool>;
@@ -56,6 +56,7 @@ class WhereOf final : public Where {
   bool admits(Pos q_pos, Pos k_pos) const override { return mechanism_.admits(q_pos, k_pos); }
   void visits(Range q_block, VisitList& out) const override { mechanism_.visits(q_block, out); }
   void mask(Pos q_pos, Range keys, std::uint32_t* words) const override {
+    if constexpr (requires { mechanism_.sees(q_pos); }) return mask_of_interval(mechanism_.sees(q_pos), keys, words);
     for (Pos base = keys.begin; base < keys.end; base += 32) {
       std::uint32_t word = 0;
       const Pos n = keys.end - base < 32 ? keys.end - base : 32;

@@ -14,8 +14,8 @@ struct Window {
   Pos n = 1024;
 
   bool admits(Pos q_pos, Pos k_pos) const { return k_pos <= q_pos && k_pos > q_pos - n; }
+  Range sees(Pos q_pos) const { return {std::max<Pos>(0, q_pos + 1 - n), q_pos + 1}; }
   void visits(Range q_block, VisitList& out) const {
-    const auto sees = [&](Pos q_pos) { return Range{std::max<Pos>(0, q_pos + 1 - n), q_pos + 1}; };
     visits_of_interval(sees(q_block.begin), sees(q_block.end - 1), out);
   }
   /// A block of queries visits as many keys more as it has queries: few beside a wide window, most beside a narrow one.

@@ -179,7 +179,9 @@ class Call {
         require(std::all_of(row, row + t.dim, [](float x) { return x == 0; }), "a row that sees nothing is zero");
       }
     }
-    if (cost.size() < offsetof(saccade_cost, pairs_i16) || claimed.get()->cost == nullptr) return;
+    // From callers with older structs: the call's last member or the cost's later ones are not there to be read.
+    if (claimed.size() < sizeof(saccade_attend_call) || cost.size() < offsetof(saccade_cost, pairs_i16)) return;
+    if (claimed.get()->cost == nullptr) return;
     const std::int64_t visited = cost.get()->pairs_visited;
     require(visited >= 0 && visited <= t.len * k.whole.len * t.n_heads, "no more pairs are visited than there are");
   }

@@ -11,7 +11,7 @@ Pos width(const HeadSet& set) { return static_cast<Pos>(set.heads.size()); }
 
 /// Rows of an item: enough to make converting a block of keys cheap beside visiting it (a tenth of the time at 768
 /// rows of 64 in i16), few enough that their q and o (4 bytes a row and dimension) stay in half an L2, or, in f32,
-/// which keeps no rounded copies beside them, in three quarters (4 % faster at 128 than in half).
+/// which keeps no rounded copies beside them, in three quarters (3 % faster at 128 than in half).
 Pos rows_of_an_item(const AttendCall& call) {
   const Pos numbers = call.precision == Precision::kF32 ? 196608 : 131072;
   return std::clamp<Pos>(numbers / (call.q.dim + call.v.dim), 96, 768);

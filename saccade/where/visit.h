@@ -32,8 +32,8 @@ void clip(VisitList& list, Range keys);
 /// Replaces `out`. Cost O(1).
 void visits_of_interval(Range keys_of_first_query, Range keys_of_last_query, VisitList& out);
 
-/// The mask of a query that sees exactly the keys in `seen`, over `keys`: as Where::mask. Cost: a few instructions for
-/// 32 keys, where asking key by key costs a hundred.
+/// The mask of a query that sees exactly the keys in `seen`, over `keys`: as Where::mask.
+/// Cost: a few instructions for each 32 keys.
 void mask_of_interval(Range seen, Range keys, std::uint32_t* words);
 
 }  // namespace saccade

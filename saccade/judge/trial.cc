@@ -58,7 +58,7 @@ TrialOutcome TrialRows::with(const Where& where) const {
         for (Pos c = 0; c <= dim; ++c) sum[static_cast<std::size_t>(c)] += block[c];
         continue;
       }
-      for (Pos j = 0; shown >> j != 0 && j < kBlock; ++j) {
+      for (Pos j = 0; j < kBlock && shown >> j != 0; ++j) {
         if ((shown >> j & 1U) == 0) continue;
         add_key(dense_.weights_of(i)[static_cast<std::size_t>(begin + j)], values_.row(begin + j), dim, sum.data());
       }

@@ -23,8 +23,7 @@ endfunction()
 
 # The tree as it is, with a top level that builds no more than the catalogue needs.
 file(REMOVE_RECURSE ${WORK})
-file(COPY ${SOURCE}/cmake ${SOURCE}/docs DESTINATION ${tree})
-file(COPY ${SOURCE}/saccade/base ${SOURCE}/saccade/kernel ${SOURCE}/saccade/where ${SOURCE}/saccade/see ${SOURCE}/saccade/plan DESTINATION ${tree}/saccade)
+file(COPY ${SOURCE}/cmake ${SOURCE}/docs ${SOURCE}/saccade DESTINATION ${tree})
 file(COPY ${SOURCE}/tests/laws ${SOURCE}/tests/support DESTINATION ${tree}/tests)
 file(COPY ${toy}/project/CMakeLists.txt ${toy}/project/list.cc DESTINATION ${tree})
 run(0 "" ${CMAKE_COMMAND} -S ${tree} -B ${build} -G ${GENERATOR} -DCMAKE_CXX_COMPILER=${CXX})

@@ -182,7 +182,7 @@ void Runner::run_part(const Part& part, Team& team, Record& record) {
   Judge* const judge = judge_now();
   const bool looks_at_windows = judge != nullptr && judge->wants_windows();
   std::optional<RingRun> ring;
-  if (const auto p0 = causal_run(mask, call.q.len, call.k.len, team, most_visible)) {
+  if (const auto p0 = masks_.causal_run(layer_of(part.node), mask, call.q.len, call.k.len, team, most_visible)) {
     const bool in_order = slot_order_.holds(call.k.data, *p0, call.q.len);
     if (!in_order) record.calls_not_causal = 1, states_.lose(call.k.data);
     call.q_begin = *p0;

@@ -6,6 +6,7 @@
 #include "ggml.h"
 #include "plugins/llama/backend.h"
 #include "plugins/llama/layer_state.h"
+#include "plugins/llama/mask_memory.h"
 #include "plugins/llama/slot_order.h"
 #include "plugins/llama/window_rings.h"
 #include "saccade/attend/attend.h"
@@ -19,8 +20,7 @@ class Runner {
  public:
   /// Requires  can_run(node), its tensors in host memory
   /// Errors    as attend
-  /// Cost      attend's, and one read of the mask for each node (about 1% of a prompt's attention): the same mask
-  ///           serves all layers, but nothing tells for sure that it has not changed since the last one
+  /// Cost      attend's, and one read of the mask for each graph (MaskMemory)
   Record run(const ggml_tensor& node, std::shared_ptr<const Plan> plan, Team& team);
 
  private:
@@ -33,6 +33,7 @@ class Runner {
   std::shared_ptr<const Plan> plan_;  ///< of the last call; what is remembered in `states_` is about its choices
   Workspace workspace_;
   std::vector<float> lse_;  // of the call at hand, where a judge wants it
+  MaskMemory masks_;
   SlotOrder slot_order_;
   LayerStates states_;
   WindowRings windows_;  ///< told only while a judge wants windows, as is what follows

@@ -87,6 +87,19 @@ std::optional<Pos> causal_run_of(const BiasView& mask, Pos q_len, Pos kv_len, Te
   return is_run ? std::optional<Pos>(p0) : std::nullopt;
 }
 
+template <class Bits>
+bool ends_as_causal_run_of(const BiasView& mask, Pos q_len, Pos kv_len, Pos p0) {
+  if (p0 < 0 || p0 + q_len > kv_len) return false;
+  for (Pos i = 0; i < q_len; ++i) {
+    const Bits* const values = row_of<Bits>(mask, i);
+    const Pos last = p0 + i;
+    const Pos between = (i + 1) * 7919 % (last + 1);  // a prime, so that rows look at places of their own
+    if (((values[0] | values[between] | values[last]) & kMagnitude<Bits>) != 0) return false;
+    if (last + 1 < kv_len && values[last + 1] != kHidden<Bits>) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 /// What a scan of 32 rows found.
@@ -208,6 +221,11 @@ std::optional<Pos> causal_run(const BiasView& mask, Pos q_len, Pos kv_len, Team&
   Team& readers = q_len * kv_len < kWorthATeam ? alone : team;
   return is_half(mask) ? causal_run_of<std::uint16_t>(mask, q_len, kv_len, readers, most_visible)
                        : causal_run_of<std::uint32_t>(mask, q_len, kv_len, readers, most_visible);
+}
+
+bool ends_as_causal_run(const BiasView& mask, Pos q_len, Pos kv_len, Pos p0) {
+  return is_half(mask) ? ends_as_causal_run_of<std::uint16_t>(mask, q_len, kv_len, p0)
+                       : ends_as_causal_run_of<std::uint32_t>(mask, q_len, kv_len, p0);
 }
 
 }  // namespace saccade

@@ -57,4 +57,12 @@ class GivenMask final : public Where {
 std::optional<Pos> causal_run(const BiasView& mask, Pos q_len, Pos kv_len, Team& team,
                               Pos most_visible = GivenMask::kNoBound);
 
+/// Could this mask be the causal run at p0? Looks at the first key of each row, the last one that it would show, the
+/// one behind it and one in between: what a mask that has not been written since would pass, and one that was written
+/// for other queries would not.
+///
+/// Requires  as causal_run; kv_len > 0
+/// Cost      reads 4 q_len values
+bool ends_as_causal_run(const BiasView& mask, Pos q_len, Pos kv_len, Pos p0);
+
 }  // namespace saccade

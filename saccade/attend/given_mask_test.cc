@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <random>
+#include <utility>
 
 namespace saccade {
 namespace {
@@ -169,6 +170,22 @@ TEST(CausalRun, FindsTheFirstPosition) {
         EXPECT_EQ(causal_run(mask.view(dtype), q, mask.kv_len, *team), p0);
         EXPECT_EQ(causal_run(mask.view(dtype), q, p0 + q, *team), p0);
       }
+    }
+  }
+}
+
+TEST(CausalRun, IsKnownByItsEnds) {
+  for (const DType dtype : {DType::f16, DType::f32}) {
+    Mask mask(30, 200, 3, [](Pos i, Pos j) { return j <= 100 + i ? 0.0F : kHide; });
+    EXPECT_TRUE(ends_as_causal_run(mask.view(dtype), 30, 200, 100));
+    EXPECT_TRUE(ends_as_causal_run(mask.view(dtype), 30, 130, 100)) << "nothing behind the last row's last key";
+    for (const Pos other : {-1, 0, 99, 101, 171}) {
+      EXPECT_FALSE(ends_as_causal_run(mask.view(dtype), 30, 200, other)) << other;
+    }
+    for (const auto& [j, value] : {std::pair<Pos, float>{0, kHide}, {112, kHide}, {113, 0.0F}, {112, 1.0F}}) {
+      const float before = std::exchange(mask.at(12, j), value);
+      EXPECT_FALSE(ends_as_causal_run(mask.view(dtype), 30, 200, 100)) << j << ' ' << value;
+      mask.at(12, j) = before;
     }
   }
 }

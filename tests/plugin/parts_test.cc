@@ -2,11 +2,15 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
+#include <optional>
+#include <vector>
 
 #include "plugins/llama/layer.h"
+#include "plugins/llama/mask_memory.h"
 #include "plugins/llama/params.h"
 #include "plugins/llama/plan_check.h"
 #include "plugins/llama/plugin.h"
@@ -70,6 +74,57 @@ TEST(SlotOrder, IsLostWithAMaskThatIsNoCausalRun) {
   EXPECT_FALSE(order.holds(&a, 100, 8));
   EXPECT_TRUE(order.holds(&a, 0, 1));
   EXPECT_TRUE(order.holds(&a, 1, 1));
+}
+
+/// A mask under which query i of `q_len` sees the keys [0, p0 + i].
+struct CausalMask {
+  CausalMask(Pos q, Pos kv, Pos p) : q_len(q), kv_len(kv) { write(p); }
+  void write(Pos p0) {
+    values.assign(static_cast<std::size_t>(q_len * kv_len), -HUGE_VALF);
+    for (Pos i = 0; i < q_len; ++i) std::fill_n(values.begin() + i * kv_len, p0 + i + 1, 0.0F);
+  }
+  BiasView view() const { return {values.data(), DType::f32, kv_len * 4}; }
+  Pos q_len, kv_len;
+  std::vector<float> values;
+};
+
+class MaskMemoryTest : public ::testing::Test {
+ protected:
+  std::optional<Pos> look(int layer) {
+    return memory_.causal_run(layer, mask_.view(), mask_.q_len, mask_.kv_len, alone_, mask_.kv_len);
+  }
+  Alone alone_;
+  MaskMemory memory_;
+  CausalMask mask_{20, 300, 100};
+};
+
+TEST_F(MaskMemoryTest, TheLowestLayerOfAGraphReads) {
+  EXPECT_EQ(look(0), 100);
+  mask_.values[5 * 300 + 299] = 0.0F;  // where nobody looks who does not read everything
+  EXPECT_EQ(look(1), 100) << "a higher layer goes by what the first one found";
+  EXPECT_EQ(look(7), 100);
+  EXPECT_EQ(look(7), std::nullopt) << "the same layer again: another graph";
+  EXPECT_EQ(look(8), std::nullopt) << "what is no causal run is read again";
+}
+
+TEST_F(MaskMemoryTest, WhatWasWrittenForOtherQueriesIsNoticed) {
+  EXPECT_EQ(look(2), 100);
+  mask_.write(120);
+  EXPECT_EQ(look(3), 120);
+  mask_.write(90);
+  EXPECT_EQ(look(4), 90);
+  mask_.values[7 * 300] = -HUGE_VALF;  // two texts in the slots: the later one does not see the first key
+  EXPECT_EQ(look(5), std::nullopt);
+}
+
+TEST_F(MaskMemoryTest, WithoutALayersNumberEverythingIsRead) {
+  EXPECT_EQ(look(-1), 100);
+  mask_.values[5 * 300 + 299] = 0.0F;
+  EXPECT_EQ(look(-1), std::nullopt);
+  mask_.write(100);
+  EXPECT_EQ(look(-1), 100);
+  mask_.values[5 * 300 + 299] = 0.0F;
+  EXPECT_EQ(look(3), std::nullopt) << "what an unknown layer found may be an older graph's";
 }
 
 std::shared_ptr<const Plan> plan_for(const std::string& layers, const std::string& heads) {

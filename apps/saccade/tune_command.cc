@@ -12,9 +12,9 @@
 #include "apps/saccade/tune_judge.h"
 #include "apps/saccade/tune_options.h"
 #include "saccade/base/error.h"
-#include "saccade/judge/allot.h"
 #include "saccade/plan/by_head.h"
 #include "saccade/plan/ladder.h"
+#include "saccade/where/parts/allot.h"
 
 namespace saccade::app {
 namespace {
@@ -51,22 +51,22 @@ struct Tuned {
   double seconds = 0;
 };
 
-std::vector<judge::Offer> offers_of(const std::vector<Trial>& trials) {
-  std::vector<judge::Offer> offers;
+std::vector<Offer> offers_of(const std::vector<Trial>& trials) {
+  std::vector<Offer> offers;
   for (const Trial& trial : trials) offers.push_back({trial.pairs, trial.error / trial.n_rows});
   return offers;
 }
 
 void allot(Tuned& tuned, double budget) {
   const auto dense = static_cast<std::size_t>(std::ranges::find(tuned.specs, kDense) - tuned.specs.begin());
-  std::vector<std::vector<judge::Offer>> offers;
+  std::vector<std::vector<Offer>> offers;
   double all = 0, least = 0;
   for (const auto& [place, trials] : tuned.trials) {
     offers.push_back(offers_of(trials));
     all += trials[dense].pairs;
     least += std::ranges::min(trials, {}, &Trial::pairs).pairs;
   }
-  tuned.chosen = judge::allot(offers, budget * all);
+  tuned.chosen = saccade::allot(offers, budget * all);
   if (tuned.chosen.empty())
     fail_user(fmt::format("tune: --budget must be >= {:.3f}, what the cheapest candidates cost on this text, got {}",
                           least / all, budget));

@@ -29,6 +29,7 @@ Answer ask(const Choice& choice, const llama::JudgedCall& judged, KeyMemory& mem
   std::iota(heads.begin(), heads.end(), 0);
   Selection chosen = choose(choice, {.q = call.q,
                                      .k = call.k,
+                                     .v = call.v,
                                      .kv_head = call.kv_head,
                                      .heads = heads,
                                      .q_begin = call.q_begin,

@@ -129,6 +129,7 @@ std::vector<WherePtr> Runner::choose_all(const Part& part, const AttendCall& cal
   for (const auto& [choice, heads] : heads_of) {
     const SelectCall select{.q = call.q,
                             .k = call.k,
+                            .v = call.v,
                             .kv_head = call.kv_head,
                             .heads = heads,
                             .q_begin = call.q_begin,

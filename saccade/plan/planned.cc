@@ -121,6 +121,7 @@ SelectCall select_call(const PlannedCall& call, std::span<const int> kv_head, Te
   const AttendCall& attend = call.attend;
   SelectCall select{.q = attend.q,
                     .k = attend.k,
+                    .v = attend.v,
                     .kv_head = kv_head,
                     .q_begin = attend.q_begin,
                     .scale = attend.scale,

@@ -39,13 +39,34 @@ class Joined final : public Choice {
   Joined(Join how, std::vector<ChoicePtr> parts) : how_(how), parts_(std::move(parts)) {}
 
   void choose(const SelectCall& call, Selection& out) const override {
-    std::vector<Selection> chosen;
-    for (const ChoicePtr& part : parts_) {
-      if (!part->reviews()) part->choose(call, chosen.emplace_back());
+    const auto dealer = std::ranges::find_if(parts_, &Choice::deals);
+    if (dealer != parts_.end()) {
+      std::vector<Selection> rungs;
+      climb(call, rungs);
+      (*dealer)->deal(call, std::move(rungs), out);
+    } else {
+      std::vector<Selection> chosen;
+      for (const ChoicePtr& part : parts_) {
+        if (selects(*part)) part->choose(call, chosen.emplace_back());
+      }
+      out = join_all(std::move(chosen), call);
     }
-    if (chosen.empty()) make_choice(where::None{})->choose(call, chosen.emplace_back());
-    out = join_all(std::move(chosen), call.heads.size());
     for (const ChoicePtr& part : parts_) part->review(call, out);
+  }
+
+  void climb(const SelectCall& call, std::vector<Selection>& rungs) const override {
+    std::vector<std::vector<Selection>> of_part;
+    std::size_t n = 1;
+    for (const ChoicePtr& part : parts_) {
+      if (selects(*part)) part->climb(call, of_part.emplace_back());
+      if (!of_part.empty()) n = std::max(n, of_part.back().size());
+    }
+    for (std::size_t rung = 0; rung < n; ++rung) {  // a part without that many stays at its strongest
+      std::vector<Selection> chosen;
+      for (const auto& some : of_part) chosen.push_back(some[std::min(rung, some.size() - 1)]);
+      rungs.push_back(join_all(std::move(chosen), call));
+      if (rung > 0) rungs.back().cost = {}, rungs.back().n_dense_by_rule = 0;
+    }
   }
 
   SelectTraits traits() const override {
@@ -63,7 +84,11 @@ class Joined final : public Choice {
   }
 
  private:
-  Selection join_all(std::vector<Selection> chosen, std::size_t n_heads) const {
+  /// The others look at what these chose.
+  static bool selects(const Choice& part) { return !part.reviews() && !part.deals(); }
+
+  Selection join_all(std::vector<Selection> chosen, const SelectCall& call) const {
+    if (chosen.empty()) make_choice(where::None{})->choose(call, chosen.emplace_back());
     Selection out = chosen.front();
     for (std::size_t i = 1; i < chosen.size(); ++i) {
       const Selection& more = chosen[i];
@@ -73,7 +98,7 @@ class Joined final : public Choice {
       out.n_dense_by_rule += more.n_dense_by_rule;
     }
     std::map<std::vector<WherePtr>, WherePtr> made;  // heads whose parts are the same share the whole
-    for (std::size_t head = 0; head < n_heads; ++head) {
+    for (std::size_t head = 0; head < call.heads.size(); ++head) {
       std::vector<WherePtr> parts;
       for (const Selection& some : chosen) parts.push_back(some.of_head[head]);
       WherePtr& where = made[parts];
@@ -147,11 +172,17 @@ Selection all_dense(const SelectCall& call) {
 
 ChoicePtr make_choice(WherePtr pattern) { return std::make_shared<Pattern>(std::move(pattern)); }
 
-ChoicePtr unite(std::vector<ChoicePtr> parts) { return join(Join::kUnite, std::move(parts)); }
+ChoicePtr unite(std::vector<ChoicePtr> parts) {
+  if (std::ranges::count_if(parts, &Choice::deals) > 1)
+    fail_user("where: one within in a spec says how strong the rest is");
+  return join(Join::kUnite, std::move(parts));
+}
 
 ChoicePtr intersect(std::vector<ChoicePtr> parts) {
   for (const ChoicePtr& part : parts) {
-    if (part->reviews()) fail_user("where: floor looks at what stands before it, joined by +, not by &");
+    if (part->reviews() || part->deals()) {
+      fail_user("where: floor and within look at what stands beside them, joined by +, not by &");
+    }
   }
   return join(Join::kIntersect, std::move(parts));
 }
@@ -190,8 +221,9 @@ Selection choose(const Choice& choice, const SelectCall& call, Foresight* foresi
   Selection chosen;
   try {
     choice.choose(call, chosen);
-    if (choice.reviews()) {  // alone: it looks at nothing
+    if (choice.reviews() || choice.deals()) {  // alone: it looks at nothing
       make_choice(where::None{})->choose(call, chosen);
+      if (choice.deals()) choice.deal(call, {chosen}, chosen);
       choice.review(call, chosen);
     }
   } catch (const std::bad_alloc&) {

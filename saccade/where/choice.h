@@ -25,6 +25,16 @@ class Choice {
   virtual void review(const SelectCall& /*call*/, Selection& /*chosen*/) const {}
   virtual bool reviews() const { return false; }
 
+  /// The same choice at several strengths, the weakest first, each showing what the one before shows and more; just
+  /// the choice, where it has no strengths. What it cost stands in the first. Appends to `rungs`.
+  virtual void climb(const SelectCall& call, std::vector<Selection>& rungs) const {
+    choose(call, rungs.emplace_back());
+  }
+
+  /// Gives each head one of the strengths of what it is joined to (`within`). Most do not.
+  virtual void deal(const SelectCall& /*call*/, std::vector<Selection> /*rungs*/, Selection& /*out*/) const {}
+  virtual bool deals() const { return false; }
+
   virtual SelectTraits traits() const { return {.prefill = true, .decode = true}; }
 };
 
@@ -47,6 +57,20 @@ concept Reviewer = requires(const M m, const SelectCall& call, Selection& chosen
 /// The pattern as a choice.
 ChoicePtr make_choice(WherePtr pattern);
 
+/// A selector that can be had at several strengths from one look at the data; whatever says how strong it is does not
+/// count then.
+template <class M>
+concept Ladder = requires(const M m, const SelectCall& call, std::vector<Selection>& rungs) {
+  { m.climb(call, rungs) } -> std::same_as<void>;
+};
+
+/// What it offers when it picks among strengths.
+template <class M>
+concept Dealer = requires(const M m, const SelectCall& call, std::vector<Selection> rungs, Selection& out) {
+  { m.deal(call, std::move(rungs), out) } -> std::same_as<void>;
+  { M::kTraits } -> std::convertible_to<SelectTraits>;
+};
+
 namespace detail {
 
 template <class M>
@@ -61,6 +85,17 @@ class ChoiceOf final : public Choice {
     if constexpr (Reviewer<M>) mechanism_.review(call, chosen);
   }
   bool reviews() const override { return Reviewer<M>; }
+  void climb(const SelectCall& call, std::vector<Selection>& rungs) const override {
+    if constexpr (Ladder<M>) {
+      mechanism_.climb(call, rungs);
+    } else {
+      Choice::climb(call, rungs);
+    }
+  }
+  void deal(const SelectCall& call, std::vector<Selection> rungs, Selection& out) const override {
+    if constexpr (Dealer<M>) mechanism_.deal(call, std::move(rungs), out);
+  }
+  bool deals() const override { return Dealer<M>; }
   SelectTraits traits() const override { return M::kTraits; }
 
  private:
@@ -75,16 +110,19 @@ ChoicePtr make_choice(M mechanism) {
   if constexpr (WhereMechanism<M>) {
     return make_choice(make_where(std::move(mechanism)));
   } else {
-    static_assert(Selector<M> || Reviewer<M>, "a mechanism of where/ has visits and admits, or choose, or review");
+    static_assert(Selector<M> || Reviewer<M> || Dealer<M>,
+                  "a mechanism of where/ has visits and admits, or choose, or review, or deal");
     if constexpr (requires { mechanism.check(); }) mechanism.check();
     return std::make_shared<detail::ChoiceOf<M>>(std::move(mechanism));
   }
 }
 
-/// What any of the parts shows (`+`); those that review look at what the others chose. Requires at least one part.
+/// What any of the parts shows (`+`); one that deals says how strong the others are in each head, those that review
+/// look at what came of it. Requires at least one part. Errors: Fault::kUser when two of them deal.
 ChoicePtr unite(std::vector<ChoicePtr> parts);
 
-/// What all of the parts show (`&`). Requires at least one part. Errors: Fault::kUser when one of them reviews.
+/// What all of the parts show (`&`). Requires at least one part. Errors: Fault::kUser when one of them reviews
+/// or deals.
 ChoicePtr intersect(std::vector<ChoicePtr> parts);
 
 /// Does choosing pay? What it cost the last time and what it saved, for one choice in one layer; prompts and single

@@ -8,7 +8,8 @@
 #include <string>
 
 #include "saccade/base/error.h"
-#include "saccade/where/dense.h"
+#include "saccade/where/parts/dense_by_rule.h"
+#include "saccade/where/parts/ladder.h"
 #include "saccade/where/parts/last_rows.h"
 #include "saccade/where/parts/lists.h"
 #include "saccade/where/parts/parallel.h"
@@ -74,7 +75,8 @@ class Chooser {
     });
   }
 
-  WherePtr choose(int head, Buffer& room) const {
+  /// A pattern for each gamma.
+  std::vector<WherePtr> choose(int head, std::span<const double> gammas, Buffer& room) const {
     const LastRows rows = look_at_last_rows(call_, head, kBlock, room);
     const auto size = static_cast<std::size_t>(call_.q_end());
     const std::span column(rows.column.data(), size), diagonal(rows.diagonal.data(), size);
@@ -82,12 +84,17 @@ class Chooser {
 
     const bool query_aware = rule_.tau > 0 && distance(head, rows, by_column) < rule_.tau;
     constexpr std::int32_t kFirst[] = {0};  // the first column, the main diagonal
-    Found found;
-    found.columns = top_k(by_column, query_aware ? least() : budget(column), kFirst);
-    found.diagonals = top_k(by_diagonal, query_aware ? least() : budget(diagonal), kFirst);
-    if (query_aware) found.pairs = best_pairs(head);
+    const std::vector<float> map = query_aware ? pooled_map(head) : std::vector<float>{};
     const Pos first = call_.q_begin / kBlock;
-    return std::make_shared<BlockLists>(kBlock, kBlock, first, lists_of(found, first, n_blocks_));
+    std::vector<WherePtr> patterns;
+    for (const double gamma : gammas) {
+      Found found;
+      found.columns = top_k(by_column, query_aware ? least() : budget(column, gamma), kFirst);
+      found.diagonals = top_k(by_diagonal, query_aware ? least() : budget(diagonal, gamma), kFirst);
+      if (query_aware) found.pairs = best_pairs(map, gamma);
+      patterns.push_back(std::make_shared<BlockLists>(kBlock, kBlock, first, lists_of(found, first, n_blocks_)));
+    }
+    return patterns;
   }
 
  private:
@@ -96,8 +103,8 @@ class Chooser {
   Pos least() const { return blocks_of(rule_.min_budget); }
   Pos most() const { return rule_.max_budget == 0 ? n_blocks_ : blocks_of(rule_.max_budget); }
 
-  Pos budget(std::span<const float> entries) const {
-    return std::clamp(count_to_cover(entries, rule_.gamma) / kBlock + 1, least(), std::max(least(), most()));
+  Pos budget(std::span<const float> entries, double gamma) const {
+    return std::clamp(count_to_cover(entries, gamma) / kBlock + 1, least(), std::max(least(), most()));
   }
 
   /// Between where the last rows look and where their mean would have them look, in blocks of columns.
@@ -115,8 +122,8 @@ class Chooser {
     return sqrt_js(estimate, found);
   }
 
-  /// The pairs of blocks that make up gamma of the pooled map of the call's query blocks.
-  std::vector<std::vector<std::int32_t>> best_pairs(int head) const {
+  /// The weights of mean queries on the means of the blocks they may see, [query blocks, n_blocks_].
+  std::vector<float> pooled_map(int head) const {
     const Rows q = mean_of_blocks(call_.q, head, kBlock, {call_.q_begin, call_.q_end()}, call_.q_begin);
     const Pos first = call_.q_begin / kBlock;
     std::vector<float> map(static_cast<std::size_t>(q.n * n_blocks_));
@@ -126,8 +133,14 @@ class Chooser {
       std::ranges::fill(row.subspan(static_cast<std::size_t>(first + i + 1)), -std::numeric_limits<float>::infinity());
       softmax(row);
     }
-    std::vector<std::vector<std::int32_t>> pairs(static_cast<std::size_t>(q.n));
-    for (const std::int32_t at : top_p(map, rule_.gamma, rule_.inclusive ? Crossing::kInclude : Crossing::kExclude)) {
+    return map;
+  }
+
+  /// The pairs of blocks that make up gamma of the pooled map.
+  std::vector<std::vector<std::int32_t>> best_pairs(std::span<const float> map, double gamma) const {
+    const Pos first = call_.q_begin / kBlock;
+    std::vector<std::vector<std::int32_t>> pairs(map.size() / static_cast<std::size_t>(n_blocks_));
+    for (const std::int32_t at : top_p(map, gamma, rule_.inclusive ? Crossing::kInclude : Crossing::kExclude)) {
       const auto i = static_cast<Pos>(at) / n_blocks_, t = static_cast<Pos>(at) % n_blocks_;
       if (t <= first + i) pairs[static_cast<std::size_t>(i)].push_back(static_cast<std::int32_t>(t));
     }
@@ -152,24 +165,48 @@ double sqrt_js(std::span<const float> p, std::span<const float> q) {
   return std::isnan(sum) ? sum : std::sqrt(std::max(0.0, sum / 2));
 }
 
-void Flexprefill::choose(const SelectCall& call, Selection& out) const {
-  const bool is_short = call.q_end() <= std::max(2 * kBlock, blocks_of(min_budget) * kBlock);
-  if (call.decodes() || (call.fallbacks && is_short)) {
-    out.of_head.assign(call.heads.size(), make_where(Dense{}));
-    out.n_dense_by_rule = static_cast<std::int64_t>(call.heads.size());
-    return;
-  }
-  Chooser chooser(*this, call);
+namespace {
+
+/// Decode steps and short texts run dense.
+bool runs_dense(const Flexprefill& rule, const SelectCall& call) {
+  const bool is_short = call.q_end() <= std::max(2 * kBlock, blocks_of(rule.min_budget) * kBlock);
+  return call.decodes() || (call.fallbacks && is_short);
+}
+
+/// Appends a selection for each gamma.
+void choose_each(const Flexprefill& rule, const SelectCall& call, std::span<const double> gammas,
+                 std::vector<Selection>& out) {
+  Chooser chooser(rule, call);
   chooser.pool_keys();
-  out.of_head.resize(call.heads.size());
+  const std::size_t before = out.size();
+  out.resize(before + gammas.size());
+  const std::span rungs = std::span(out).subspan(before);
+  for (Selection& rung : rungs) rung.of_head.resize(call.heads.size());
   std::vector<Buffer> rooms(static_cast<std::size_t>(call.team->size()));
-  parallel_for_or_throw(*call.team, static_cast<Pos>(call.heads.size()), [&](Pos i, int worker) {
-    const auto at = static_cast<std::size_t>(i);
-    out.of_head[at] = chooser.choose(call.heads[at], rooms[static_cast<std::size_t>(worker)]);
+  parallel_for_or_throw(*call.team, static_cast<Pos>(call.heads.size()), [&](Pos item, int worker) {
+    const auto i = static_cast<std::size_t>(item);
+    const auto patterns = chooser.choose(call.heads[i], gammas, rooms[static_cast<std::size_t>(worker)]);
+    for (std::size_t rung = 0; rung < gammas.size(); ++rung) rungs[rung].of_head[i] = patterns[rung];
   });
   const auto n_heads = static_cast<std::int64_t>(call.heads.size());
-  out.cost = {2 * std::min(kBlock, call.q.len) * call.q_end() * call.q.dim * n_heads,
-              static_cast<std::int64_t>(row_bytes(call.k.dtype, call.k.dim)) * call.q_end() * n_heads};
+  rungs[0].cost = {2 * std::min(kBlock, call.q.len) * call.q_end() * call.q.dim * n_heads,
+                   static_cast<std::int64_t>(row_bytes(call.k.dtype, call.k.dim)) * call.q_end() * n_heads};
+}
+
+}  // namespace
+
+void Flexprefill::choose(const SelectCall& call, Selection& out) const {
+  if (runs_dense(*this, call)) return run_dense_by_rule(call, out);
+  std::vector<Selection> one;
+  choose_each(*this, call, {&gamma, 1}, one);
+  out = std::move(one.front());
+}
+
+void Flexprefill::climb(const SelectCall& call, std::vector<Selection>& rungs) const {
+  if (runs_dense(*this, call)) return run_dense_by_rule(call, rungs.emplace_back());
+  Flexprefill small = *this;
+  small.min_budget = std::min(min_budget, kBlock);
+  choose_each(small, call, kLadder, rungs);
 }
 
 void Flexprefill::check() const {

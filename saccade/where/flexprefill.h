@@ -1,6 +1,7 @@
 #pragma once
 
 #include <span>
+#include <vector>
 
 #include "saccade/where/parts/selection.h"
 
@@ -25,6 +26,9 @@ struct Flexprefill {
 
   /// Cost  2 x 128 kv_len head_dim FLOP a head; scratch of 128 x kv_len floats a worker
   void choose(const SelectCall& call, Selection& out) const;
+  /// The same for each gamma of kLadder, from one look at the last queries, and with a min_budget of at most 128, so
+  /// that heads which look nearby need not pay for 1,024 columns and as many diagonals.
+  void climb(const SelectCall& call, std::vector<Selection>& rungs) const;
   void fields(auto& f) {
     f("gamma", gamma, "share of the last queries' weight that columns, and diagonals, have to cover");
     f("tau", tau, "heads closer than this to their pooled estimate are query-aware; 0: none");

@@ -14,6 +14,7 @@
 #include "saccade/base/error.h"
 #include "saccade/where/parts/dense_by_rule.h"
 #include "saccade/where/parts/groups.h"
+#include "saccade/where/parts/ladder.h"
 #include "saccade/where/parts/lists.h"
 #include "saccade/where/parts/parallel.h"
 #include "saccade/where/parts/pool.h"
@@ -66,15 +67,19 @@ Blocks look_at_keys(const SelectCall& call, int kv_head, double theta) {
   return keys;
 }
 
-/// The list of one block of queries. `scores`: of its mean with the means of the blocks of keys it may see.
-std::vector<std::int32_t> choose_keys(const Sparge& rule, std::span<float> scores, std::span<const char> alike,
-                                      std::span<const std::int32_t> own) {
+/// Scores of the mean of a block of queries with the means of the blocks of keys it may see, to weights, in place.
+void weigh(std::span<float> scores, std::span<const char> alike) {
   for (std::size_t t = 0; t < scores.size(); ++t) {
     if (!alike[t]) scores[t] = -std::numeric_limits<float>::infinity();
   }
   softmax(scores);
-  std::vector<std::int32_t> list = top_p(scores, rule.tau, Crossing::kExclude);
-  if (list.empty()) list = top_k(scores, 1);
+}
+
+/// The list of one block of queries.
+std::vector<std::int32_t> choose_keys(const Sparge& rule, double tau, std::span<const float> weights,
+                                      std::span<const char> alike, std::span<const std::int32_t> own) {
+  std::vector<std::int32_t> list = top_p(weights, tau, Crossing::kExclude);
+  if (list.empty()) list = top_k(weights, 1);
   list.insert(list.end(), own.begin(), own.end());
   if (rule.sink) list.push_back(0);
   for (std::size_t t = 0; t < alike.size(); ++t) {
@@ -85,7 +90,9 @@ std::vector<std::int32_t> choose_keys(const Sparge& rule, std::span<float> score
   return list;
 }
 
-WherePtr choose_head(const Sparge& rule, const SelectCall& call, int head, const Blocks& keys) {
+/// A pattern for each tau.
+std::vector<WherePtr> choose_head(const Sparge& rule, const SelectCall& call, int head, const Blocks& keys,
+                                  std::span<const double> taus) {
   const Range rows{call.q_begin, call.q_end()};
   const Range blocks{rows.begin / kQueries, (rows.end + kQueries - 1) / kQueries};
   const Rows means = mean_of_blocks(call.q, head, kQueries, rows, call.q_begin);
@@ -94,20 +101,49 @@ WherePtr choose_head(const Sparge& rule, const SelectCall& call, int head, const
   compare(call.q, head, kQueries, rows, call.q_begin, blocks, origin.data(), rule.theta, alike.data());
   std::vector<float> scores(static_cast<std::size_t>(means.n * keys.means.n));
   multiply(means, keys.means, call.scale, scores.data());
-  Lists lists;
+  std::vector<Lists> lists(taus.size());
   std::vector<std::int32_t> everything(static_cast<std::size_t>(keys.means.n));
   std::iota(everything.begin(), everything.end(), 0);
   for (Pos u = blocks.begin; u < blocks.end; ++u) {
     const Pos i = u - blocks.begin, end = std::min((u + 1) * kQueries, rows.end);
     const auto n = static_cast<std::size_t>((end + kKeys - 1) / kKeys);
     if (!alike[static_cast<std::size_t>(i)]) {
-      lists.add(std::span(everything).first(n));
+      for (Lists& some : lists) some.add(std::span(everything).first(n));
       continue;
     }
     const std::span own = std::span(everything).first(n).subspan(static_cast<std::size_t>(u * kQueries / kKeys));
-    lists.add(choose_keys(rule, {scores.data() + i * keys.means.n, n}, std::span(keys.alike).first(n), own));
+    const std::span weights(scores.data() + i * keys.means.n, n);
+    weigh(weights, std::span(keys.alike).first(n));
+    for (std::size_t rung = 0; rung < taus.size(); ++rung) {
+      lists[rung].add(choose_keys(rule, taus[rung], weights, std::span(keys.alike).first(n), own));
+    }
   }
-  return std::make_shared<BlockLists>(kQueries, kKeys, blocks.begin, std::move(lists));
+  std::vector<WherePtr> patterns;
+  for (Lists& some : lists) {
+    patterns.push_back(std::make_shared<BlockLists>(kQueries, kKeys, blocks.begin, std::move(some)));
+  }
+  return patterns;
+}
+
+/// Appends a selection for each tau.
+void choose_each(const Sparge& rule, const SelectCall& call, std::span<const double> taus,
+                 std::vector<Selection>& out) {
+  std::map<int, Blocks> keys;
+  for (const auto& [kv_head, places] : places_by_kv_head(call)) keys[kv_head] = look_at_keys(call, kv_head, rule.theta);
+  const std::size_t before = out.size();
+  out.resize(before + taus.size());
+  const std::span rungs = std::span(out).subspan(before);
+  for (Selection& rung : rungs) rung.of_head.resize(call.heads.size());
+  parallel_for_or_throw(*call.team, static_cast<Pos>(call.heads.size()), [&](Pos item) {
+    const auto i = static_cast<std::size_t>(item);
+    const int head = call.heads[i];
+    const auto patterns = choose_head(rule, call, head, keys.at(call.kv_head[static_cast<std::size_t>(head)]), taus);
+    for (std::size_t rung = 0; rung < taus.size(); ++rung) rungs[rung].of_head[i] = patterns[rung];
+  });
+  const Pos n_pairs = (call.q.len / kQueries + 1) * (call.q_end() / kKeys + 1);
+  const auto n_kv_heads = static_cast<Pos>(keys.size());
+  rungs[0].cost = {2 * call.q.dim * (n_pairs * static_cast<Pos>(call.heads.size()) + 3 * call.q_end() * n_kv_heads),
+                   2 * static_cast<std::int64_t>(row_bytes(call.k.dtype, call.k.dim)) * call.q_end() * n_kv_heads};
 }
 
 }  // namespace
@@ -127,18 +163,14 @@ float self_similarity(const float* rows, Pos n, Pos dim, const float* centre) {
 
 void Sparge::choose(const SelectCall& call, Selection& out) const {
   if (call.decodes()) return run_dense_by_rule(call, out);
-  std::map<int, Blocks> keys;
-  for (const auto& [kv_head, places] : places_by_kv_head(call)) keys[kv_head] = look_at_keys(call, kv_head, theta);
-  out.of_head.resize(call.heads.size());
-  parallel_for_or_throw(*call.team, static_cast<Pos>(call.heads.size()), [&](Pos i) {
-    const int head = call.heads[static_cast<std::size_t>(i)];
-    const Blocks& of_head = keys.at(call.kv_head[static_cast<std::size_t>(head)]);
-    out.of_head[static_cast<std::size_t>(i)] = choose_head(*this, call, head, of_head);
-  });
-  const Pos n_pairs = (call.q.len / kQueries + 1) * (call.q_end() / kKeys + 1);
-  const auto n_kv_heads = static_cast<Pos>(keys.size());
-  out.cost = {2 * call.q.dim * (n_pairs * static_cast<Pos>(call.heads.size()) + 3 * call.q_end() * n_kv_heads),
-              2 * static_cast<std::int64_t>(row_bytes(call.k.dtype, call.k.dim)) * call.q_end() * n_kv_heads};
+  std::vector<Selection> one;
+  choose_each(*this, call, {&tau, 1}, one);
+  out = std::move(one.front());
+}
+
+void Sparge::climb(const SelectCall& call, std::vector<Selection>& rungs) const {
+  if (call.decodes()) return run_dense_by_rule(call, rungs.emplace_back());
+  choose_each(*this, call, kLadder, rungs);
 }
 
 void Sparge::check() const {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <vector>
+
 #include "saccade/where/parts/selection.h"
 
 namespace saccade::where {
@@ -24,6 +26,8 @@ struct Sparge {
 
   /// Cost  2 (q_len / 128) (kv_len / 64) head_dim FLOP a head, and two passes over the keys
   void choose(const SelectCall& call, Selection& out) const;
+  /// The same for each tau of kLadder, from one estimate.
+  void climb(const SelectCall& call, std::vector<Selection>& rungs) const;
   void fields(auto& f) {
     f("tau", tau, "share of the pooled weight that a block of queries keeps");
     f("theta", theta, "mean cosine between the rows of a block, above which its mean speaks for it; -1: always");

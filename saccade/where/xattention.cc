@@ -14,6 +14,7 @@
 #include "saccade/kernel/score.h"
 #include "saccade/where/parts/dense_by_rule.h"
 #include "saccade/where/parts/groups.h"
+#include "saccade/where/parts/ladder.h"
 #include "saccade/where/parts/lists.h"
 #include "saccade/where/parts/parallel.h"
 #include "saccade/where/parts/pool.h"
@@ -40,8 +41,8 @@ class Estimate {
 
   Pos blocks_together() const { return std::max<Pos>(1, kLeastRows * rule_.stride / kBlock); }
 
-  /// Writes the lists of these query blocks (absolute numbers) of one head to out[0], out[1], ...
-  void choose(int head, Range q_blocks, List* out) const {
+  /// Writes the lists of these query blocks (absolute numbers) of one head: for taus[i] to out[i][0], out[i][1], ...
+  void choose(int head, Range q_blocks, std::span<const double> taus, std::span<List* const> out) const {
     const Range positions{q_blocks.begin * kBlock, q_blocks.end * kBlock};
     Rows q = strided(call_.q, head, rule_.stride, positions, true, call_.q_begin);
     const Pos n_rows = q.n, n_keys = std::min((positions.end + rule_.stride - 1) / rule_.stride, n_strides());
@@ -53,7 +54,9 @@ class Estimate {
     for (Pos u = q_blocks.begin; u < q_blocks.end; ++u) {
       const std::int32_t forced[] = {0, static_cast<std::int32_t>(u)};
       const std::vector<float> weights = weights_of(u, scores + (u - q_blocks.begin) * per_block() * width, width);
-      out[u - q_blocks.begin] = top_p(weights, rule_.tau, Crossing::kInclude, forced);
+      for (std::size_t i = 0; i < taus.size(); ++i) {
+        out[i][u - q_blocks.begin] = top_p(weights, taus[i], Crossing::kInclude, forced);
+      }
     }
   }
 
@@ -96,30 +99,61 @@ class Estimate {
 
 }  // namespace
 
-void Xattention::choose(const SelectCall& call, Selection& out) const {
-  if (call.decodes()) return run_dense_by_rule(call, out);
+namespace {
+
+/// The lists of one head for one tau, one for each block of queries of the call.
+struct HeadLists {
+  std::vector<List> of_block;
+  WherePtr pattern(Pos first) const {
+    Lists lists;
+    for (const List& list : of_block) lists.add(list);
+    return std::make_shared<BlockLists>(kBlock, kBlock, first, std::move(lists));
+  }
+};
+
+/// Appends a selection for each tau.
+void choose_each(const Xattention& rule, const SelectCall& call, std::span<const double> taus,
+                 std::vector<Selection>& out) {
   const Pos first = call.q_begin / kBlock, end = (call.q_end() + kBlock - 1) / kBlock, n_blocks = end - first;
-  out.of_head.resize(call.heads.size());
+  const std::size_t before = out.size();
+  out.resize(before + taus.size());
+  const std::span rungs = std::span(out).subspan(before);
+  for (Selection& rung : rungs) rung.of_head.resize(call.heads.size());
   for (const auto& [kv_head, places] : places_by_kv_head(call)) {  // one at a time: its keys are large
-    const Estimate estimate(*this, call, kv_head);
+    const Estimate estimate(rule, call, kv_head);
     const Pos together = estimate.blocks_together(), n_parts = (n_blocks + together - 1) / together;
-    std::vector<List> lists(places.size() * static_cast<std::size_t>(n_blocks));
+    std::vector<HeadLists> lists(places.size() * taus.size(),
+                                 HeadLists{std::vector<List>(static_cast<std::size_t>(n_blocks))});
     // The last blocks see most keys and take longest: first.
     parallel_for_or_throw(*call.team, n_parts * static_cast<Pos>(places.size()), [&](Pos item) {
-      const Pos i = item % static_cast<Pos>(places.size()), part = n_parts - 1 - item / static_cast<Pos>(places.size());
-      const Pos begin = part * together;
-      const Range blocks{first + begin, first + std::min(n_blocks, begin + together)};
-      estimate.choose(call.heads[places[static_cast<std::size_t>(i)]], blocks, lists.data() + i * n_blocks + begin);
+      const auto i = static_cast<std::size_t>(item) % places.size();
+      const Pos begin = (n_parts - 1 - item / static_cast<Pos>(places.size())) * together;
+      std::vector<List*> to;
+      for (std::size_t rung = 0; rung < taus.size(); ++rung) {
+        to.push_back(lists[i * taus.size() + rung].of_block.data() + begin);
+      }
+      estimate.choose(call.heads[places[i]], {first + begin, first + std::min(n_blocks, begin + together)}, taus, to);
     });
-    for (std::size_t i = 0; i < places.size(); ++i) {
-      Lists of_blocks;
-      for (Pos u = 0; u < n_blocks; ++u)
-        of_blocks.add(lists[i * static_cast<std::size_t>(n_blocks) + static_cast<std::size_t>(u)]);
-      out.of_head[places[i]] = std::make_shared<BlockLists>(kBlock, kBlock, first, std::move(of_blocks));
+    for (std::size_t i = 0; i < lists.size(); ++i) {
+      rungs[i % taus.size()].of_head[places[i / taus.size()]] = lists[i].pattern(first);
     }
-    out.cost.bytes += static_cast<std::int64_t>(row_bytes(call.k.dtype, call.k.dim)) * call.q_end();
+    rungs[0].cost.bytes += static_cast<std::int64_t>(row_bytes(call.k.dtype, call.k.dim)) * call.q_end();
   }
-  out.cost.flop = 2 * call.q.len * call.q_end() / stride * call.q.dim * static_cast<Pos>(call.heads.size());
+  rungs[0].cost.flop = 2 * call.q.len * call.q_end() / rule.stride * call.q.dim * static_cast<Pos>(call.heads.size());
+}
+
+}  // namespace
+
+void Xattention::choose(const SelectCall& call, Selection& out) const {
+  if (call.decodes()) return run_dense_by_rule(call, out);
+  std::vector<Selection> one;
+  choose_each(*this, call, {&tau, 1}, one);
+  out = std::move(one.front());
+}
+
+void Xattention::climb(const SelectCall& call, std::vector<Selection>& rungs) const {
+  if (call.decodes()) return run_dense_by_rule(call, rungs.emplace_back());
+  choose_each(*this, call, kLadder, rungs);
 }
 
 void Xattention::check() const {

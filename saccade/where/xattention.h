@@ -1,5 +1,7 @@
 #pragma once
 
+#include <vector>
+
 #include "saccade/where/parts/selection.h"
 
 namespace saccade::where {
@@ -28,6 +30,8 @@ struct Xattention {
   /// each
   ///           worker max(64, 128 / stride) x kv_len / stride floats
   void choose(const SelectCall& call, Selection& out) const;
+  /// The same for each tau of kLadder, from one estimate.
+  void climb(const SelectCall& call, std::vector<Selection>& rungs) const;
   void fields(auto& f) {
     f("tau", tau, "share of the estimated weight that a block of queries keeps");
     f("stride", stride, "positions whose scores are summed; divides 128");

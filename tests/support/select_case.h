@@ -53,10 +53,12 @@ class SelectProblem {
   explicit SelectProblem(const SelectCase& what)
       : c(what),
         q(c.q_type, c.q_len, c.n_heads, c.head_dim, c.layout),
-        k(c.k_type, c.kv_len(), c.n_kv_heads, c.head_dim, c.layout) {
+        k(c.k_type, c.kv_len(), c.n_kv_heads, c.head_dim, c.layout),
+        v(c.k_type, c.kv_len(), c.n_kv_heads, c.head_dim, c.layout) {
     Random random(c.seed);
     q.fill(random, c.gain);
     k.fill(random, 1.0F);
+    v.fill(random, 1.0F);
     for (int head = 0; head < c.n_heads; ++head) {
       heads.push_back(head);
       kv_head.push_back(static_cast<int>(head * c.n_kv_heads / c.n_heads));
@@ -67,6 +69,7 @@ class SelectProblem {
   SelectCall call(Team& team) const {
     return {.q = q.view(),
             .k = k.view(),
+            .v = v.view(),
             .kv_head = kv_head,
             .heads = heads,
             .q_begin = c.q_begin,
@@ -79,7 +82,7 @@ class SelectProblem {
   static SelectCall part(SelectCall call, Range q_positions) {
     call.q.data = call.q.row(q_positions.begin - call.q_begin, 0);
     call.q.len = q_positions.size();
-    call.k.len = q_positions.end;
+    call.k.len = call.v.len = q_positions.end;
     call.q_begin = q_positions.begin;
     return call;
   }
@@ -107,7 +110,7 @@ class SelectProblem {
   }
 
   SelectCase c;
-  Tensor q, k;
+  Tensor q, k, v;
   std::vector<int> kv_head, heads;
 };
 

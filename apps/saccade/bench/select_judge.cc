@@ -50,6 +50,7 @@ struct SelectJudge::Entrant {
     for (const auto& [choice, heads] : heads_of) {
       const Selection selection = saccade::choose(*choice, {.q = call.q,
                                                             .k = call.k,
+                                                            .v = call.v,
                                                             .kv_head = call.kv_head,
                                                             .heads = heads,
                                                             .q_begin = call.q_begin,

@@ -16,6 +16,7 @@ class KeyMemory;
 struct SelectCall {
   View q;  ///< [q_len, n_heads, head_dim]: f32, f16 or bf16
   View k;  ///< [kv_len, n_kv_heads, head_dim]: f32, f16, bf16, q8_0 or q4_0; the key in slot j has position j
+  View v;  ///< [kv_len, n_kv_heads, head_dim_v], as k: what `within` measures with; no data: the caller has none
   std::span<const int> kv_head;  ///< [n_heads]: the KV head of each query head
   std::span<const int> heads;    ///< the query heads to choose for, ascending
 

@@ -1,4 +1,4 @@
-#include "saccade/judge/allot.h"
+#include "saccade/where/parts/allot.h"
 
 #include <gtest/gtest.h>
 
@@ -7,7 +7,7 @@
 
 #include "saccade/base/random.h"
 
-namespace saccade::judge {
+namespace saccade {
 namespace {
 
 using Offers = std::vector<std::vector<Offer>>;
@@ -84,5 +84,40 @@ TEST(Allot, AllThatMoneyCanBuy) {
   EXPECT_EQ(allot(offers, 1000), (std::vector<std::size_t>{1, 2}));
 }
 
+TEST(AllotWithin, WorkedByHand) {
+  const Offers offers = {{{1, 10}, {3, 4}, {5, 3}}, {{2, 5}, {1, 6}, {2, 2}, {6, 0}}};  // as above: steps of 4, 3, 1/2
+  EXPECT_EQ(allot_within(offers, 20), (std::vector<std::size_t>{0, 1}));
+  EXPECT_EQ(allot_within(offers, 15), (std::vector<std::size_t>{0, 2}));
+  EXPECT_EQ(allot_within(offers, 7), (std::vector<std::size_t>{1, 2}));
+  EXPECT_EQ(allot_within(offers, 5.5), (std::vector<std::size_t>{2, 2}));
+  EXPECT_EQ(allot_within(offers, 3), (std::vector<std::size_t>{2, 3}));
+  EXPECT_EQ(allot_within(offers, 0), (std::vector<std::size_t>{2, 3})) << "3 is the least there is";
+}
+
+TEST(AllotWithin, IsTheCheapestThatAllotWouldFind) {
+  Random random(11);
+  for (int round = 0; round < 200; ++round) {
+    const Offers offers = random_offers(random);
+    for (double error = 0; error <= 200; error += 9) {
+      const auto chosen = allot_within(offers, error);
+      const Offer sum = sum_of(offers, chosen);
+      if (sum.error > error) {
+        for (std::size_t head = 0; head < offers.size(); ++head) {
+          ASSERT_EQ(offers[head][chosen[head]].error, std::ranges::min(offers[head], {}, &Offer::error).error);
+        }
+        continue;
+      }
+      for (double budget = 4; budget < sum.cost; ++budget) {  // with less money no hull leads there
+        const auto poorer = allot(offers, budget);
+        if (!poorer.empty() && sum_of(offers, poorer).error <= error) {
+          double largest = 0;
+          for (const auto& head : offers) largest = std::max(largest, std::ranges::max(head, {}, &Offer::cost).cost);
+          ASSERT_LE(sum.cost, budget + largest);
+        }
+      }
+    }
+  }
+}
+
 }  // namespace
-}  // namespace saccade::judge
+}  // namespace saccade

@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <vector>
 
-namespace saccade::judge {
+namespace saccade {
 
 /// One way to serve a head.
 struct Offer {
@@ -25,4 +25,10 @@ struct Offer {
 /// Source    the greedy solution of the multiple-choice knapsack: Sinha and Zoltners, Operations Research 27 (1979)
 std::vector<std::size_t> allot(const std::vector<std::vector<Offer>>& offers, double budget);
 
-}  // namespace saccade::judge
+/// The same the other way round: steps are taken, the best first, until the errors together are at most `error`. Where
+/// they never are, every head gets the offer with its least error.
+///
+/// Accuracy  the cost is at most one step's away from the least there is
+std::vector<std::size_t> allot_within(const std::vector<std::vector<Offer>>& offers, double error);
+
+}  // namespace saccade

@@ -5,22 +5,10 @@
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
 
 #include "saccade/kernel/bf16-inl.h"
+#include "saccade/kernel/bf16_words-inl.h"
 
 namespace saccade::kernel {
 namespace {
-
-/// Rounding to nearest, denormals as 0, nothing trapped: as the matrix unit computes whatever the thread has set, so
-/// that both units, and all threads, give the same bits.
-class OwnRounding {
- public:
-  OwnRounding() : before_(_mm_getcsr()) { _mm_setcsr(0x9fc0); }
-  ~OwnRounding() { _mm_setcsr(before_); }
-  OwnRounding(const OwnRounding&) = delete;
-  OwnRounding& operator=(const OwnRounding&) = delete;
-
- private:
-  unsigned before_;
-};
 
 /// Pairs of f32 vectors to vectors of words of two bf16, to the nearest, ties to even; remembers the largest magnitude.
 class Rounder {
@@ -46,39 +34,13 @@ class Rounder {
   __m512i largest_ = _mm512_setzero_si512();
 };
 
-/// rows[i] lane j becomes rows[j] lane i.
-void transpose(__m512i (&rows)[kTileSide]) {
-  __m512i quads[kTileSide];
-  for (int i = 0; i < kTileSide; i += 4) {
-    const __m512i a = _mm512_unpacklo_epi32(rows[i], rows[i + 1]), b = _mm512_unpackhi_epi32(rows[i], rows[i + 1]);
-    const __m512i c = _mm512_unpacklo_epi32(rows[i + 2], rows[i + 3]),
-                  d = _mm512_unpackhi_epi32(rows[i + 2], rows[i + 3]);
-    quads[i] = _mm512_unpacklo_epi64(a, c), quads[i + 1] = _mm512_unpackhi_epi64(a, c);
-    quads[i + 2] = _mm512_unpacklo_epi64(b, d), quads[i + 3] = _mm512_unpackhi_epi64(b, d);
-  }
-  for (int i = 0; i < 4; ++i) {  // quads[i + 4 n]: column i of each 128-bit lane, rows 4 n to 4 n + 3
-    const __m512i a = _mm512_shuffle_i32x4(quads[i], quads[i + 4], 0x88);
-    const __m512i b = _mm512_shuffle_i32x4(quads[i + 8], quads[i + 12], 0x88);
-    const __m512i c = _mm512_shuffle_i32x4(quads[i], quads[i + 4], 0xdd);
-    const __m512i d = _mm512_shuffle_i32x4(quads[i + 8], quads[i + 12], 0xdd);
-    rows[i] = _mm512_shuffle_i32x4(a, b, 0x88), rows[i + 8] = _mm512_shuffle_i32x4(a, b, 0xdd);
-    rows[i + 4] = _mm512_shuffle_i32x4(c, d, 0x88), rows[i + 12] = _mm512_shuffle_i32x4(c, d, 0xdd);
-  }
-}
-
-/// The first n numbers, at most sixteen, and zeros.
-__m512 load_some(const float* from, int n) {
-  const unsigned lanes = n >= kTileSide ? 0xffff : (1U << n) - 1;
-  return _mm512_maskz_loadu_ps(static_cast<__mmask16>(lanes), from);
-}
-
 }  // namespace
 
 void visit_bf16(const Bf16Tile& tile, const Bf16Block& block, const TileMask& mask, ScoreRule rule,
                 float* scores) noexcept {
   const OwnRounding rounding;
-  has_bf16_tiles() ? visit_on<Amx>(tile, block, mask, rule, scores)
-                   : visit_on<Emulated>(tile, block, mask, rule, scores);
+  has_bf16_tiles() ? visit_on<Amx<>>(tile, block, mask, rule, scores)
+                   : visit_on<Emulated<>>(tile, block, mask, rule, scores);
 }
 
 bool round_queries(const float* q, int head_dim, std::uint32_t* out) noexcept {

@@ -1,8 +1,10 @@
 // Two units that multiply tiles: Intel's AMX, and vectors that do the same to the last bit. Included by bf16.cc alone.
 //
-// A unit holds six sums of 16 x 16 f32, `sum<i>`, and two operands of 16 x 16 words of two bf16, `left` and `right`.
-// Six sums hide the latency of a product (52 cycles, one begun every 16) and leave just two of eight tile registers for
-// the operands; registers are renamed, so that a load need not wait for the last product that read the old content.
+// A unit holds sums of 16 x 16 f32, `sum<i>`, and operands of 16 x 16 words of two bf16, `left<i>` and `right<i>`, in
+// eight tile registers together. Four sums or more hide the latency of a product (52 cycles, one begun every 16).
+// Registers are renamed, so that a load need not wait for the last product that read the old content.
+//   6 sums, 1 left, 1 right    attention: three columns of rows; four loads for three products
+//   4 sums, 2 left, 2 right    linear layers: four loads for four products, the fewest that eight registers allow
 
 #pragma once
 
@@ -19,36 +21,66 @@ namespace {
 /// Rows of right operands and sums are this many bytes apart: they lie side by side, kTileRows to a row.
 constexpr std::ptrdiff_t kRowBytes = kTileRows * 4;
 
+/// Rounding to nearest, denormals as 0, nothing trapped: as the matrix unit computes whatever the thread has set, so
+/// that both units, and all threads, give the same bits.
+class OwnRounding {
+ public:
+  OwnRounding() : before_(_mm_getcsr()) { _mm_setcsr(0x9fc0); }
+  ~OwnRounding() { _mm_setcsr(before_); }
+  OwnRounding(const OwnRounding&) = delete;
+  OwnRounding& operator=(const OwnRounding&) = delete;
+
+ private:
+  unsigned before_;
+};
+
 /// Needs a MatrixSession. Inline assembly, since g++ 12's intrinsics do not say which memory they touch.
+template <int kSums = 6, int kLefts = 1, int kRights = 1>
 class Amx {
+  static_assert(kSums + kLefts + kRights <= 8);
+
  public:
   template <int i>
   [[gnu::always_inline]] void zero_sum() {
     asm volatile("tilezero %%tmm%c0" : : "i"(i) : "memory");
   }
+  /// `row_bytes`: from one row of 64 bytes to the next.
   template <int i>
-  [[gnu::always_inline]] void load_sum(const float* from) {
-    asm volatile("tileloadd (%1,%2,1), %%tmm%c0" : : "i"(i), "r"(from), "r"(kRowBytes) : "memory");
+  [[gnu::always_inline]] void load_sum(const float* from, std::ptrdiff_t row_bytes = kRowBytes) {
+    load<i>(from, row_bytes);
   }
   template <int i>
-  [[gnu::always_inline]] void store_sum(float* to) {
-    asm volatile("tilestored %%tmm%c0, (%1,%2,1)" : : "i"(i), "r"(to), "r"(kRowBytes) : "memory");
+  [[gnu::always_inline]] void store_sum(float* to, std::ptrdiff_t row_bytes = kRowBytes) {
+    asm volatile("tilestored %%tmm%c0, (%1,%2,1)" : : "i"(i), "r"(to), "r"(row_bytes) : "memory");
   }
+  template <int i = 0>
   [[gnu::always_inline]] void load_left(const std::uint32_t* tile) {
-    asm volatile("tileloadd (%0,%1,1), %%tmm6" : : "r"(tile), "r"(std::ptrdiff_t{kTileSide * 4}) : "memory");
+    load<kSums + i>(tile, kTileSide * 4);
   }
-  [[gnu::always_inline]] void load_right(const std::uint32_t* from) {
-    asm volatile("tileloadd (%0,%1,1), %%tmm7" : : "r"(from), "r"(kRowBytes) : "memory");
+  template <int i = 0>
+  [[gnu::always_inline]] void load_right(const std::uint32_t* from, std::ptrdiff_t row_bytes = kRowBytes) {
+    load<kSums + kLefts + i>(from, row_bytes);
   }
-  /// sum<i> += left right
-  template <int i>
+  /// sum<i> += left<l> right<r>
+  template <int i, int l = 0, int r = 0>
   [[gnu::always_inline]] void multiply() {
-    asm volatile("tdpbf16ps %%tmm7, %%tmm6, %%tmm%c0" : : "i"(i) : "memory");
+    static_assert(i < kSums && l < kLefts && r < kRights);
+    asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0"
+                 :
+                 : "i"(i), "i"(kSums + l), "i"(kSums + kLefts + r)
+                 : "memory");
+  }
+
+ private:
+  template <int reg>
+  [[gnu::always_inline]] static void load(const void* from, std::ptrdiff_t row_bytes) {
+    asm volatile("tileloadd (%1,%2,1), %%tmm%c0" : : "i"(reg), "r"(from), "r"(row_bytes) : "memory");
   }
 };
 
 /// The definition in the manual: products of even and of odd elements are summed apart, from 0, by fused multiply-adds;
 /// the two sums are added, and that to the sum so far. Denormals are 0 everywhere (the caller has set MXCSR so).
+template <int kSums = 6, int kLefts = 1, int kRights = 1>
 class Emulated {
  public:
   template <int i>
@@ -56,21 +88,27 @@ class Emulated {
     for (int row = 0; row < kTileSide; ++row) _mm512_store_ps(sums_[i][row], _mm512_setzero_ps());
   }
   template <int i>
-  void load_sum(const float* from) {
+  void load_sum(const float* from, std::ptrdiff_t row_bytes = kRowBytes) {
     for (int row = 0; row < kTileSide; ++row) {
-      _mm512_store_ps(sums_[i][row], _mm512_loadu_ps(from + row * kTileRows));
+      _mm512_store_ps(sums_[i][row], _mm512_loadu_ps(from + row * (row_bytes / 4)));
     }
   }
   template <int i>
-  void store_sum(float* to) {
+  void store_sum(float* to, std::ptrdiff_t row_bytes = kRowBytes) {
     for (int row = 0; row < kTileSide; ++row) {
-      _mm512_storeu_ps(to + row * kTileRows, _mm512_load_ps(sums_[i][row]));
+      _mm512_storeu_ps(to + row * (row_bytes / 4), _mm512_load_ps(sums_[i][row]));
     }
   }
-  void load_left(const std::uint32_t* tile) { unpack(tile, kTileSide, left_); }
-  void load_right(const std::uint32_t* from) { unpack(from, kTileRows, right_); }
+  template <int i = 0>
+  void load_left(const std::uint32_t* tile) {
+    unpack(tile, kTileSide, left_[i]);
+  }
+  template <int i = 0>
+  void load_right(const std::uint32_t* from, std::ptrdiff_t row_bytes = kRowBytes) {
+    unpack(from, row_bytes / 4, right_[i]);
+  }
 
-  template <int i>
+  template <int i, int l = 0, int r = 0>
   void multiply() {
     constexpr int kHigh = 8;  // rows at a time: 16 accumulators
     for (int first = 0; first < kTileSide; first += kHigh) {
@@ -78,11 +116,11 @@ class Emulated {
 #pragma clang loop unroll(full)
       for (int row = 0; row < kHigh; ++row) even[row] = odd[row] = _mm512_setzero_ps();
       for (int k = 0; k < kTileSide; ++k) {
-        const __m512 right_even = _mm512_load_ps(right_[k][0]), right_odd = _mm512_load_ps(right_[k][1]);
+        const __m512 right_even = _mm512_load_ps(right_[r][k][0]), right_odd = _mm512_load_ps(right_[r][k][1]);
 #pragma clang loop unroll(full)
         for (int row = 0; row < kHigh; ++row) {
-          even[row] = _mm512_fmadd_ps(_mm512_set1_ps(left_[first + row][0][k]), right_even, even[row]);
-          odd[row] = _mm512_fmadd_ps(_mm512_set1_ps(left_[first + row][1][k]), right_odd, odd[row]);
+          even[row] = _mm512_fmadd_ps(_mm512_set1_ps(left_[l][first + row][0][k]), right_even, even[row]);
+          odd[row] = _mm512_fmadd_ps(_mm512_set1_ps(left_[l][first + row][1][k]), right_odd, odd[row]);
         }
       }
 #pragma clang loop unroll(full)
@@ -94,7 +132,7 @@ class Emulated {
   }
 
  private:
-  static void unpack(const std::uint32_t* from, int stride, float (&to)[kTileSide][2][kTileSide]) {
+  static void unpack(const std::uint32_t* from, std::ptrdiff_t stride, float (&to)[kTileSide][2][kTileSide]) {
     for (int row = 0; row < kTileSide; ++row) {
       const __m512i words = _mm512_loadu_si512(from + row * stride);
       _mm512_store_ps(to[row][0], _mm512_castsi512_ps(_mm512_slli_epi32(words, 16)));
@@ -102,8 +140,9 @@ class Emulated {
     }
   }
 
-  alignas(64) float sums_[6][kTileSide][kTileSide];
-  alignas(64) float left_[kTileSide][2][kTileSide], right_[kTileSide][2][kTileSide];  // [row, even or odd, column]
+  alignas(64) float sums_[kSums][kTileSide][kTileSide];
+  alignas(64) float left_[kLefts][kTileSide][2][kTileSide];  // [row, even or odd, column]
+  alignas(64) float right_[kRights][kTileSide][2][kTileSide];
 };
 
 }  // namespace

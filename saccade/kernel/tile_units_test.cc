@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -43,6 +44,32 @@ template <class Unit>
   }
   unit.template store_sum<0>(data.sum);
   unit.template store_sum<5>(data.sum + kTileSide);
+  _mm_setcsr(before);
+}
+
+/// Two lefts and two rights in registers at once: sums [2, 2] of left<i> right<j>, side by side.
+template <class Unit>
+[[gnu::noinline]] void multiply_two_by_two(const Operands (&data)[2], float* sums) {
+  const unsigned before = _mm_getcsr();
+  _mm_setcsr(0x9fc0);
+  constexpr std::ptrdiff_t kRow = 2 * kTileSide * 4;
+  Unit unit;
+  unit.template zero_sum<0>();
+  unit.template zero_sum<1>();
+  unit.template zero_sum<2>();
+  unit.template load_sum<3>(sums + 2 * kTileSide * kTileSide + kTileSide, kRow);
+  unit.template load_left<0>(data[0].left);
+  unit.template load_left<1>(data[1].left);
+  unit.template load_right<0>(data[0].right, kRowBytes);
+  unit.template load_right<1>(data[1].right, kRowBytes);
+  unit.template multiply<0, 0, 0>();
+  unit.template multiply<1, 0, 1>();
+  unit.template multiply<2, 1, 0>();
+  unit.template multiply<3, 1, 1>();
+  unit.template store_sum<0>(sums, kRow);
+  unit.template store_sum<1>(sums + kTileSide, kRow);
+  unit.template store_sum<2>(sums + 2 * kTileSide * kTileSide, kRow);
+  unit.template store_sum<3>(sums + 2 * kTileSide * kTileSide + kTileSide, kRow);
   _mm_setcsr(before);
 }
 
@@ -110,15 +137,54 @@ void expect_defined(Multiply multiply) {
   }
 }
 
+using MultiplyTwoByTwo = void (*)(const Operands (&)[2], float*);
+
+void expect_two_by_two(MultiplyTwoByTwo multiply) {
+  testing::Random random(8);
+  Operands data[2];
+  for (Operands& one : data) {
+    for (std::uint32_t& word : one.left) word = random_word(random, 2, 0);
+    for (std::uint32_t& word : one.right) word = random_word(random, 2, 0);
+  }
+  constexpr int kSide = 2 * kTileSide;
+  alignas(64) float sums[kSide * kSide];
+  for (float& x : sums) x = random.normal();
+  const std::vector<float> before(sums, sums + kSide * kSide);
+  multiply(data, sums);
+  for (int row = 0; row < kSide; ++row) {
+    for (int column = 0; column < kSide; ++column) {
+      Operands operands = data[row / kTileSide];
+      std::copy(std::begin(data[column / kTileSide].right), std::end(data[column / kTileSide].right), operands.right);
+      const int at = row * kSide + column;
+      const bool added = row >= kTileSide && column >= kTileSide;  // sum 3 begins with what is there
+      const float expected =
+          defined(operands, row % kTileSide, column % kTileSide, added ? before[static_cast<std::size_t>(at)] : 0.0F);
+      ASSERT_EQ(std::bit_cast<std::uint32_t>(sums[at]), std::bit_cast<std::uint32_t>(expected))
+          << row << ", " << column;
+    }
+  }
+}
+
+TEST(TileUnits, TheEmulationHoldsTwoOperandsOfEachSide) {
+  if (!has_bf16()) GTEST_SKIP() << "this CPU has no AVX-512";
+  expect_two_by_two(multiply_two_by_two<Emulated<4, 2, 2>>);
+}
+
+TEST(TileUnits, TheMatrixUnitHoldsTwoOperandsOfEachSide) {
+  if (!has_bf16_tiles()) GTEST_SKIP() << matrix_unit_status();
+  const MatrixSession session;
+  expect_two_by_two(multiply_two_by_two<Amx<4, 2, 2>>);
+}
+
 TEST(TileUnits, TheEmulationMultipliesAsDefined) {
   if (!has_bf16()) GTEST_SKIP() << "this CPU has no AVX-512";
-  expect_defined(multiply_on<Emulated>);
+  expect_defined(multiply_on<Emulated<>>);
 }
 
 TEST(TileUnits, TheMatrixUnitMultipliesAsDefined) {
   if (!has_bf16_tiles()) GTEST_SKIP() << matrix_unit_status();
   const MatrixSession session;
-  expect_defined(multiply_on<Amx>);
+  expect_defined(multiply_on<Amx<>>);
 }
 
 }  // namespace

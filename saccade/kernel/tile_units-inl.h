@@ -1,4 +1,5 @@
-// Two units that multiply tiles: Intel's AMX, and vectors that do the same to the last bit. Included by bf16.cc alone.
+// Two units that multiply tiles: Intel's AMX, and vectors that do the same to the last bit. Included by bf16.cc and
+// linear_bf16.cc alone.
 //
 // A unit holds sums of 16 x 16 f32, `sum<i>`, and operands of 16 x 16 words of two bf16, `left<i>` and `right<i>`, in
 // eight tile registers together. Four sums or more hide the latency of a product (52 cycles, one begun every 16).

@@ -2,15 +2,21 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "saccade/base/error.h"
+#include "saccade/linear/panels.h"
+#include "saccade/linear/shares.h"
 #include "saccade/linear/tiles.h"
 
 namespace saccade {
 namespace {
 
 using detail::FixedTokens;
+using detail::PanelRoom;
+using detail::PanelShape;
+using detail::RoundedTokens;
 using detail::TileRoom;
 using kernel::kTileParams;
 
@@ -20,6 +26,7 @@ void check(const ExpertsCall& call) {
     fail("n_tokens and n_slots must be >= 0 and dim >= 1, got " + std::to_string(call.n_tokens) + ", " +
          std::to_string(call.n_slots) + " and " + std::to_string(call.params.dim));
   }
+  detail::check_precision(call.precision);
   detail::check_params(call.params, call.params.dim);
   if (call.n_slots > 1 && call.y_slot_stride < call.params.n_rows) {
     fail("y_slot_stride must be >= n_rows " + std::to_string(call.params.n_rows) + ", got " +
@@ -85,18 +92,19 @@ class Routes {
   std::vector<Pos> pairs_;  // [places]: token n_slots + slot
 };
 
-}  // namespace
+ParamView params_of(const ExpertsCall& call, Pos expert) {
+  ParamView params = call.params;
+  params.data = static_cast<const std::byte*>(params.data) + expert * call.expert_stride;
+  return params;
+}
 
-void linear_experts(const ExpertsCall& call, Team& team, LinearWorkspace& workspace) {
-  check(call);
-  if (call.n_tokens == 0 || call.n_slots == 0 || call.params.n_rows == 0) return;
-  const Routes routes(call);
+/// In 16-bit fixed point.
+void experts_i16(const ExpertsCall& call, const Routes& routes, Team& team, LinearWorkspace::Rooms& rooms) {
   const Pos tiles = detail::n_tiles(call.params);
-  LinearWorkspace::Rooms& rooms = workspace.rooms();
   for (const std::vector<Piece>& pieces : routes.batches()) {
     const Range batch{pieces.front().places.begin, pieces.back().places.end};
     rooms.tokens.reserve(FixedTokens(Layout(), batch.size(), call.params.dim).bytes());
-    rooms.reserve(team.size(), batch.size());
+    rooms.reserve(team.size(), TileRoom(Layout(), batch.size()).bytes);
     const FixedTokens tokens(Layout(rooms.tokens.data()), batch.size(), call.params.dim);
     constexpr Pos kTogether = detail::kRoundedTogether;
     parallel_for(team, (batch.size() + kTogether - 1) / kTogether, [&](Pos item, int) {
@@ -107,8 +115,7 @@ void linear_experts(const ExpertsCall& call, Team& team, LinearWorkspace& worksp
     parallel_for(team, tiles * static_cast<Pos>(pieces.size()), [&](Pos item, int worker) {
       const Piece& piece = pieces[static_cast<std::size_t>(item / tiles)];
       const Pos row = item % tiles * kTileParams;
-      ParamView params = call.params;
-      params.data = static_cast<const std::byte*>(params.data) + piece.expert * call.expert_stride;
+      const ParamView params = params_of(call, piece.expert);
       const TileRoom room(Layout(rooms.workers[static_cast<std::size_t>(worker)].data()), batch.size());
       const Range which{piece.places.begin - batch.begin, piece.places.end - batch.begin};
       detail::multiply_tile(params, row, tokens, which, nullptr, 0, room);
@@ -117,6 +124,64 @@ void linear_experts(const ExpertsCall& call, Team& team, LinearWorkspace& worksp
         std::copy_n(room.sums + i * kTileParams, n_rows, routes.y(piece.places.begin + i) + row);
     });
   }
+}
+
+/// A batch of pieces, each of which begins a row of tiles of its own.
+struct Tiled {
+  explicit Tiled(std::vector<Piece> list) : pieces(std::move(list)) {
+    for (const Piece& piece : pieces) {
+      begins.push_back(static_cast<Pos>(sixteens.size()) * kernel::kTileSide);
+      for (Pos at = piece.places.begin; at < piece.places.end; at += kernel::kTileSide)
+        sixteens.push_back({at, std::min(piece.places.end, at + kernel::kTileSide)});
+    }
+  }
+  Pos n_places() const { return static_cast<Pos>(sixteens.size()) * kernel::kTileSide; }
+
+  std::vector<Piece> pieces;
+  std::vector<Pos> begins;      ///< where each piece's tokens begin in RoundedTokens
+  std::vector<Range> sixteens;  ///< places of each row of tiles, 16 or fewer
+};
+
+/// In bf16 tiles.
+void experts_bf16(const ExpertsCall& call, const Routes& routes, Team& team, LinearWorkspace::Rooms& rooms) {
+  const int terms = kernel::terms_of(call.params.type);
+  for (std::vector<Piece>& pieces : routes.batches()) {
+    const Tiled batch(std::move(pieces));
+    const auto n_pieces = static_cast<Pos>(batch.pieces.size());
+    const PanelShape shape =
+        detail::panel_shape(call.params.n_rows, call.params.dim, terms, detail::over(2 * team.size(), n_pieces));
+    rooms.tokens.reserve(RoundedTokens(Layout(), batch.n_places(), call.params.dim, terms).bytes());
+    rooms.reserve(team.size(), PanelRoom(Layout(), shape, terms, detail::kBatch).bytes);
+    const RoundedTokens tokens(Layout(rooms.tokens.data()), batch.n_places(), call.params.dim, terms);
+    parallel_for(team, static_cast<Pos>(batch.sixteens.size()), [&](Pos item, int) {
+      const Range places = batch.sixteens[static_cast<std::size_t>(item)];
+      for (Pos i = 0; i < kernel::kTileSide; ++i)
+        tokens.round(item * kernel::kTileSide + i, i < places.size() ? routes.x(places.begin + i) : nullptr);
+    });
+
+    const Pos panels = detail::over(call.params.n_rows, shape.n_rows);
+    parallel_for(team, panels * n_pieces, [&](Pos item, int worker) {
+      const auto at = static_cast<std::size_t>(item / panels);
+      const Piece& piece = batch.pieces[at];
+      const Pos row = item % panels * shape.n_rows;
+      const PanelRoom room(Layout(rooms.workers[static_cast<std::size_t>(worker)].data()), shape, terms,
+                           detail::kBatch);
+      for (Pos i = 0; i < piece.places.size(); ++i) room.rows[i] = routes.y(piece.places.begin + i) + row;
+      detail::multiply_panel(params_of(call, piece.expert), {row, std::min(call.params.n_rows, row + shape.n_rows)},
+                             tokens, {batch.begins[at], batch.begins[at] + piece.places.size()}, shape,
+                             {.rows = room.rows}, room);
+    });
+  }
+}
+
+}  // namespace
+
+void linear_experts(const ExpertsCall& call, Team& team, LinearWorkspace& workspace) {
+  check(call);
+  if (call.n_tokens == 0 || call.n_slots == 0 || call.params.n_rows == 0) return;
+  const Routes routes(call);
+  const bool in_tiles = linear_precision(call.precision) == Precision::kBf16;
+  in_tiles ? experts_bf16(call, routes, team, workspace.rooms()) : experts_i16(call, routes, team, workspace.rooms());
 }
 
 }  // namespace saccade

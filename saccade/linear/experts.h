@@ -27,6 +27,7 @@ struct ExpertsCall {
   std::ptrdiff_t y_slot_stride = 0;  ///< and from one slot to the next
 
   Pos n_tokens = 0, n_slots = 0;
+  Precision precision = Precision::kAuto;  ///< as in LinearCall
 };
 
 /// linear() for a mixture of experts: each token times the matrices it is sent to. Tokens are sorted by expert, and an
@@ -40,8 +41,9 @@ struct ExpertsCall {
 /// Accuracy  the bits of linear() with the expert's matrix
 /// Cost      2 n_tokens n_slots dim n_rows FLOP, and the decoding of the experts in use; scratch 2 dim bytes for each
 /// of
-///           at most 1,024 pairs of a token and a slot, 12 bytes for all others, and 300 KiB a worker. The bits of y do
-///           not depend on the team's size
+///           at most 1,024 pairs of a token and a slot (in bf16 terms as in linear(), and up to 15 more for each
+///           expert), 12 bytes for all others, and 300 KiB a worker, in bf16 776 KiB. The bits of y do not depend on
+///           the team's size
 void linear_experts(const ExpertsCall& call, Team& team, LinearWorkspace& workspace);
 
 }  // namespace saccade

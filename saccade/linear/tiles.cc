@@ -78,11 +78,15 @@ void check_params(const ParamView& params, Pos dim) {
   }
 }
 
+void check_precision(Precision precision) {
+  if (precision == Precision::kF32) fail_user("linear: precision must be auto, i16 or bf16, got f32");
+}
+
 }  // namespace detail
 
-void LinearWorkspace::Rooms::reserve(int n_workers, Pos n_tokens) {
+void LinearWorkspace::Rooms::reserve(int n_workers, std::size_t bytes) {
   workers.resize(std::max(workers.size(), static_cast<std::size_t>(n_workers)));
-  for (Buffer& worker : workers) worker.reserve(detail::TileRoom(Layout(), n_tokens).bytes);
+  for (Buffer& worker : workers) worker.reserve(bytes);
 }
 
 }  // namespace saccade

@@ -7,12 +7,11 @@
 #include "saccade/kernel/linear.h"
 #include "saccade/linear/linear.h"
 
-// What linear() and linear_experts() share: tokens in fixed point, and one tile of parameters times some of them.
+// linear() and linear_experts() in 16-bit fixed point: tokens, and one tile of parameters times some of them; and the
+// checks and the memory that they share with bf16 (panels.h).
 namespace saccade {
 namespace detail {
 
-/// Tokens that share one decoding of the parameters: their sums over a tile, 256 KiB, stay in the second-level cache.
-inline constexpr Pos kBatch = 1024;
 /// Tokens that a worker rounds at a time.
 inline constexpr Pos kRoundedTogether = 16;
 
@@ -65,15 +64,17 @@ void multiply_tile(const ParamView& params, Pos first_row, const FixedTokens& to
 
 /// Errors: Fault::kUser, as linear(): parameters that do not fit a token of this width, or are not for this CPU.
 void check_params(const ParamView& params, Pos dim);
+/// Errors: Fault::kUser for a precision that is not auto, i16 or bf16.
+void check_precision(Precision precision);
 
 }  // namespace detail
 
 struct LinearWorkspace::Rooms {
   std::vector<Buffer> workers;  ///< one each
-  Buffer tokens;                ///< a batch in fixed point
+  Buffer tokens;                ///< a batch, rounded
 
-  /// Memory for so many workers, whose pieces have at most n_tokens tokens.
-  void reserve(int n_workers, Pos n_tokens);
+  /// So much memory for each of so many workers.
+  void reserve(int n_workers, std::size_t bytes);
 };
 
 }  // namespace saccade

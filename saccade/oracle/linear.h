@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "saccade/base/view.h"
+#include "saccade/oracle/bf16.h"
 
 namespace saccade::oracle {
 
@@ -60,6 +61,29 @@ inline std::vector<double> linear_token_fixed(const LinearInputs& in, Pos t, Pos
   for (Pos r = 0; r < in.n_rows; ++r) {
     const std::vector<double> row = rounded_chunks(in.row(r), in.dim, norm);
     for (std::size_t d = 0; d < row.size(); ++d) y[static_cast<std::size_t>(r)] += row[d] * x[d];
+  }
+  return y;
+}
+
+/// The same product in bf16 tiles (kernel/linear_bf16.h): fp64 in everything but the rounding. A number is the bf16
+/// nearest to it (high), and what that leaves out rounded once more (low).
+///   terms 1: high high;  2: and token low x params high;  3: and token high x params low
+///
+/// Requires  numbers as in rounded_to_bf16; `order`: as in linear_token_fixed, the grid shifted by up to half a power
+///           of two
+inline std::vector<double> linear_token_bf16(const LinearInputs& in, Pos t, int terms, Pos order = 0) {
+  const double shift = 1.0 + static_cast<double>(order) * 0x1p-7;
+  const auto high = [shift](double value) { return rounded_to_bf16(value * shift) / shift; };
+  std::vector<double> y(static_cast<std::size_t>(in.n_rows), 0.0);
+  for (Pos d = 0; d < in.dim; ++d) {
+    const double x = in.token(t)[d], x_high = high(x), x_low = high(x - x_high);
+    for (Pos r = 0; r < in.n_rows; ++r) {
+      const double param = in.row(r)[d], param_high = high(param);
+      double& sum = y[static_cast<std::size_t>(r)];
+      sum += param_high * x_high;
+      if (terms > 1) sum += param_high * x_low;
+      if (terms > 2) sum += high(param - param_high) * x_high;
+    }
   }
   return y;
 }

@@ -70,7 +70,8 @@ class Experts {
             .y_stride = shape_.n_slots * y_slot,
             .y_slot_stride = y_slot,
             .n_tokens = shape_.n_tokens(),
-            .n_slots = shape_.n_slots};
+            .n_slots = shape_.n_slots,
+            .precision = c.precision};
   }
 
   std::vector<float> run(int team) const {
@@ -86,7 +87,8 @@ class Experts {
     std::vector<float> y(static_cast<std::size_t>(c.n_rows));
     const LinearProduct product{problems_[static_cast<std::size_t>(expert(pair))].params(), y.data(), c.n_rows};
     LinearWorkspace workspace;
-    linear({problems_.front().inputs().token(row(pair)), c.dim, 1, c.dim, {&product, 1}}, team_of(1), workspace);
+    linear({problems_.front().inputs().token(row(pair)), c.dim, 1, c.dim, {&product, 1}, c.precision}, team_of(1),
+           workspace);
     return y;
   }
 
@@ -123,17 +125,18 @@ void check_shape(const ExpertsShape& shape) {
                     nullptr, c.seed));
 }
 
-class ExpertsTest : public ::testing::Test {
+/// In each precision; bf16 is emulated where there is no matrix unit.
+class ExpertsTest : public ::testing::TestWithParam<Precision> {
  protected:
   void SetUp() override {
     if (!kernel::has_linear()) GTEST_SKIP() << "this CPU has no AVX-512 VNNI";
   }
 };
 
-TEST_F(ExpertsTest, GiveEachTokenItsExpertsProductInAnyShape) {
+TEST_P(ExpertsTest, GiveEachTokenItsExpertsProductInAnyShape) {
   for (std::uint64_t seed = 0; seed < 24; ++seed) {
     Random random(seed + 7);
-    ExpertsShape shape{.matrix = draw_linear_case(seed)};
+    ExpertsShape shape{.matrix = draw_linear_case(seed, GetParam())};
     shape.n_slots = random.pick<Pos>({1, 2, 3, 4});
     shape.matrix.n_tokens = random.pick<Pos>({1, 5, 30, 64}) * shape.n_slots;
     shape.n_experts = random.pick<Pos>({1, 2, 5, 8});
@@ -144,23 +147,32 @@ TEST_F(ExpertsTest, GiveEachTokenItsExpertsProductInAnyShape) {
   }
 }
 
-TEST_F(ExpertsTest, MoreTokensThanABatchHolds) {
+TEST_P(ExpertsTest, MoreTokensThanABatchHolds) {
   for (const auto routing : {ExpertsShape::Routing::kRandom, ExpertsShape::Routing::kOne}) {
-    const LinearCase matrix{
-        .seed = 50, .type = ParamFormat::q4_0, .n_tokens = 2100, .n_rows = 66, .dim = 64, .team = 2};
+    const LinearCase matrix{.seed = 50,
+                            .type = ParamFormat::q4_0,
+                            .n_tokens = 2100,
+                            .n_rows = 66,
+                            .dim = 64,
+                            .team = 2,
+                            .precision = GetParam()};
     check_shape({.matrix = matrix, .n_experts = 5, .n_slots = 3, .routing = routing});
   }
 }
 
-TEST_F(ExpertsTest, TheTeamChangesNoBit) {
-  const Experts experts(
-      {.matrix = {.seed = 51, .type = ParamFormat::q6_k, .n_tokens = 300, .n_rows = 130, .dim = 512}});
+TEST_P(ExpertsTest, TheTeamChangesNoBit) {
+  const Experts experts({.matrix = {.seed = 51,
+                                    .type = ParamFormat::q6_k,
+                                    .n_tokens = 300,
+                                    .n_rows = 130,
+                                    .dim = 512,
+                                    .precision = GetParam()}});
   const std::vector<float> alone = experts.run(1);
   for (const int team : {2, 3, 7}) EXPECT_EQ(experts.run(team), alone) << team;
 }
 
-TEST_F(ExpertsTest, NothingToDo) {
-  const Experts experts({.matrix = {.seed = 52, .n_tokens = 4, .n_rows = 3, .dim = 256}});
+TEST_P(ExpertsTest, NothingToDo) {
+  const Experts experts({.matrix = {.seed = 52, .n_tokens = 4, .n_rows = 3, .dim = 256, .precision = GetParam()}});
   for (const auto& empty : {std::pair<Pos, Pos>{0, 2}, {2, 0}}) {
     std::vector<float> y;
     ExpertsCall call = experts.call(y);
@@ -171,8 +183,10 @@ TEST_F(ExpertsTest, NothingToDo) {
   }
 }
 
-TEST_F(ExpertsTest, Errors) {
-  Experts experts({.matrix = {.seed = 53, .type = ParamFormat::q4_k, .n_tokens = 4, .n_rows = 3, .dim = 256}});
+TEST_P(ExpertsTest, Errors) {
+  Experts experts(
+      {.matrix = {
+           .seed = 53, .type = ParamFormat::q4_k, .n_tokens = 4, .n_rows = 3, .dim = 256, .precision = GetParam()}});
   std::vector<float> y;
   ExpertsCall call = experts.call(y);
   LinearWorkspace workspace;
@@ -188,7 +202,12 @@ TEST_F(ExpertsTest, Errors) {
   EXPECT_EQ(line(), "linear: params of type q4_k, 100 wide, are not for this CPU");
   call.params.dim = 0;
   EXPECT_EQ(line(), "linear: n_tokens and n_slots must be >= 0 and dim >= 1, got 2, 2 and 0");
+  call.params.dim = 256, call.precision = Precision::kF32;
+  EXPECT_EQ(line(), "linear: precision must be auto, i16 or bf16, got f32");
 }
+
+INSTANTIATE_TEST_SUITE_P(In, ExpertsTest, ::testing::Values(Precision::kI16, Precision::kBf16),
+                         [](const auto& test) { return std::string(name_of(test.param)); });
 
 }  // namespace
 }  // namespace saccade::testing

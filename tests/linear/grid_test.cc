@@ -1,10 +1,13 @@
-// linear() over a generated grid of types and shapes against fp64, and its error against that of ggml's CPU backend.
+// linear() over a generated grid of types and shapes, in each of its precisions (bf16 emulated where there is no matrix
+// unit), against fp64, and its error against that of ggml's CPU backend.
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <cstdio>
 #include <set>
+#include <string>
+#include <tuple>
 
 #include "saccade/kernel/linear.h"
 #include "tests/linear/linear_case.h"
@@ -53,19 +56,21 @@ SquaredErrors check_case(const LinearCase& c) {
   return sum;
 }
 
-class LinearGrid : public ::testing::TestWithParam<std::uint64_t> {};
+class LinearGrid : public ::testing::TestWithParam<std::tuple<Precision, std::uint64_t>> {};
 
 TEST_P(LinearGrid, EqualsItsDefinitionAndErrsLessThanGgml) {
   if (!kernel::has_linear()) GTEST_SKIP() << "this CPU has no AVX-512 VNNI";
   SquaredErrors of_type[kParamFormats];
   for (std::uint64_t i = 0; i < kCasesPerShard; ++i) {
-    const LinearCase c = draw_linear_case(20000 + GetParam() * kCasesPerShard + i);
+    const auto [precision, shard] = GetParam();
+    const LinearCase c = draw_linear_case(20000 + shard * kCasesPerShard + i, precision);
     const SquaredErrors sum = check_case(c);
     // A handful of numbers may happen to be rounded well by anybody: they are judged together with their type's others.
     constexpr std::size_t kEnough = 200;
     if (sum.n >= kEnough) EXPECT_LE(sum.ours, sum.ggmls) << c;
     SquaredErrors& all = of_type[static_cast<int>(c.type)];
-    all.ours += sum.ours / sum.size, all.ggmls += sum.ggmls / sum.size, all.size += 1, all.n += sum.n;
+    const double size = sum.size / static_cast<double>(sum.n);  // each number counts as much as any other
+    all.ours += sum.ours / size, all.ggmls += sum.ggmls / size, all.size += static_cast<double>(sum.n), all.n += sum.n;
   }
   for (int type = 0; type < kParamFormats; ++type) {
     const SquaredErrors& all = of_type[type];
@@ -76,7 +81,13 @@ TEST_P(LinearGrid, EqualsItsDefinitionAndErrsLessThanGgml) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Shards, LinearGrid, ::testing::Range(std::uint64_t{0}, kShards));
+INSTANTIATE_TEST_SUITE_P(Shards, LinearGrid,
+                         ::testing::Combine(::testing::Values(Precision::kI16, Precision::kBf16),
+                                            ::testing::Range(std::uint64_t{0}, kShards)),
+                         [](const auto& shard) {
+                           return std::string(name_of(std::get<0>(shard.param))) + "_" +
+                                  std::to_string(std::get<1>(shard.param));
+                         });
 
 }  // namespace
 }  // namespace saccade::testing

@@ -7,6 +7,7 @@
 
 #include "ggml-backend.h"
 #include "ggml-cpu.h"
+#include "saccade/kernel/linear_bf16.h"
 #include "tests/support/attend_case.h"
 #include "tests/support/random.h"
 
@@ -84,12 +85,12 @@ std::vector<std::byte> stored_params(ggml_type type, const std::vector<std::byte
 std::ostream& operator<<(std::ostream& out, const LinearCase& c) {
   return out << "seed " << c.seed << ": " << block_of(c.type).name << ", " << c.n_tokens << " tokens, " << c.n_rows
              << " rows, dim " << c.dim << ", gaps " << c.x_gap << " and " << c.y_gap << ", gain " << c.gain
-             << (c.spikes ? ", spikes" : "") << ", team " << c.team;
+             << (c.spikes ? ", spikes" : "") << ", team " << c.team << ", " << name_of(c.precision);
 }
 
-LinearCase draw_linear_case(std::uint64_t seed) {
+LinearCase draw_linear_case(std::uint64_t seed, Precision precision) {
   Random random(seed);
-  LinearCase c{.seed = seed};
+  LinearCase c{.seed = seed, .precision = precision};
   c.type = static_cast<ParamFormat>(seed % kParamFormats);
   const int block = block_of(c.type).n_params;
   c.dim =
@@ -140,7 +141,7 @@ std::vector<float> LinearProblem::run(int team) const {
   std::vector<float> y(static_cast<std::size_t>(case_.n_tokens * y_stride), nan);
   for (Pos t = 0; t < case_.n_tokens; ++t) std::copy_n(in_.token(t), case_.dim, x.begin() + t * x_stride);
   const LinearProduct product{params(), y.data(), y_stride};
-  linear({x.data(), x_stride, case_.n_tokens, case_.dim, {&product, 1}}, team_of(team), used);
+  linear({x.data(), x_stride, case_.n_tokens, case_.dim, {&product, 1}, case_.precision}, team_of(team), used);
   std::vector<float> out;
   for (Pos t = 0; t < case_.n_tokens; ++t) {
     out.insert(out.end(), y.begin() + t * y_stride, y.begin() + t * y_stride + case_.n_rows);
@@ -184,13 +185,18 @@ Expected LinearProblem::expect(Pos t) const {
     for (Pos d = 0; d < case_.dim; ++d) row += double{in_.row(r)[d]} * double{in_.row(r)[d]};
     expected.size = std::max(expected.size, std::sqrt(row * token));
   }
-  expected.plain = [this, t](Pos order) {
-    const std::vector<double> plain = oracle::linear_token_fixed(in_, t, order);
+  const auto rounded = [this, t](Pos order) {
+    return linear_precision(case_.precision) == Precision::kBf16
+               ? oracle::linear_token_bf16(in_, t, kernel::terms_of(case_.type), order)
+               : oracle::linear_token_fixed(in_, t, order);
+  };
+  expected.plain = [rounded](Pos order) {
+    const std::vector<double> plain = rounded(order);
     oracle::Row<float> row;
     row.o.assign(plain.begin(), plain.end());
     return row;
   };
-  expected.compare_with(row_of(oracle::linear_token_fixed(in_, t)));
+  expected.compare_with(row_of(rounded(0)));
   return expected;
 }
 

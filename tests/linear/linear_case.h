@@ -31,12 +31,13 @@ struct LinearCase {
   float gain = 1.0F;
   bool spikes = false;  ///< one in 40 elements is 30 times as large
   int team = 1;
+  Precision precision = Precision::kAuto;
 };
 
 std::ostream& operator<<(std::ostream& out, const LinearCase& c);
 
-/// `seed` runs through all types; the rest is drawn.
-LinearCase draw_linear_case(std::uint64_t seed);
+/// `seed` runs through all types; the rest but the precision is drawn.
+LinearCase draw_linear_case(std::uint64_t seed, Precision precision);
 
 /// A case with its inputs filled in.
 class LinearProblem {

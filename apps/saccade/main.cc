@@ -252,6 +252,12 @@ CLI::App* add_bench(CLI::App& app, BenchOptions& options) {
       ->delimiter(',')
       ->allow_extra_args(false);
   add_list(*linear, "--tokens", options.tokens, "default 512");
+  linear
+      ->add_option("--precision", options.precisions,
+                   "i16, bf16 (without AMX emulated, slow); default: all this machine can run")
+      ->type_name("WORD[,WORD...]")
+      ->delimiter(',')
+      ->allow_extra_args(false);
   auto* machine = add_bench_of(*bench, "machine", "what the machine can do at most", options);
   machine->add_option("--footprint", options.footprint_mib, "the largest that is read")
       ->type_name("MIB")

@@ -72,13 +72,24 @@ class Bench(Cli):
             for row in ours:
                 for field in ("vs_ggml", "vs_better_ggml", "peak_gflop_per_s", "share_of_peak"):
                     self.assertGreater(row[field], 0)
+        rows, report = self.bench("linear", "--matrix", "512x72,64x40x6x2", "--type", "q8_0", "--tokens", 50, "-t", 1, "--precision", "bf16,i16")
+        for row in rows:
+            if row["who"] == "ggml" or row["who"].startswith("ggml("):
+                self.assertIsNone(row["precision"])
+                continue
+            real = report["targets"][0] == "AMX"  # else its rows are marked
+            self.assertEqual(row["who"], "saccade" if real or row["precision"] == "i16" else "saccade(emulated)")
+            peak = "vnni_i16" if row["precision"] == "i16" else "amx_bf16_random" if real else "fma_f32"
+            self.assertEqual((row["peak"], row["error"] < 0.003), (peak, True))
+        self.assertIn(sum(row["who"].startswith("saccade") for row in rows), (0, 4))
         (ggml, *_, ours), _ = self.bench("linear", "--matrix", "64x40x6x2", "--type", "q8_0", "--tokens", 50, "-t", 1)
         self.assertEqual((ggml["n_experts"], ggml["n_used"], ggml["who"]), (6, 2, "ggml"))
         if ours["who"] == "saccade":
             self.assertGreater(ours["vs_better_ggml"], 0)
         for wrong in (("--matrix", "512"), ("--matrix", "64x40x6"), ("--matrix", "64x40x2x3"), ("--matrix", "0x4"), ("--matrix", "4x-1"), ("--type", "f32"), ("--tokens", 0),
-                      ("--matrix", "500x8", "--type", "q4_K")):
+                      ("--matrix", "500x8", "--type", "q4_K"), ("--precision", "f23"), ("--precision", "auto")):
             self.refused(2, "bench", "linear", *wrong)
+        self.assertIn("i16 or bf16, got f32", self.refused(2, "bench", "linear", "--precision", "f32"))
 
     SELECT = ("bench", "select", "-m", "tiny.gguf", "-f", "text.txt")
 

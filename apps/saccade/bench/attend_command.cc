@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include <functional>
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -13,12 +12,6 @@ namespace saccade::app {
 namespace {
 
 constexpr std::int64_t kRepetitions = 5;
-
-/// What binds a precision on a target; bf16 without a matrix unit is emulated with f32 multiply-adds.
-const char* peak_of(Precision precision, const std::string& target) {
-  if (precision == Precision::kBf16 && TileProducts::exist(target)) return "amx_bf16_random";
-  return precision == Precision::kI16 ? "vnni_i16" : "fma_f32";
-}
 
 /// The rate that binds a precision on a target, timed in the same turns.
 struct Peak {
@@ -60,13 +53,8 @@ class Attend {
 
  private:
   void add_peak(Precision precision, const std::string& target, int n_threads) {
-    Team* team = &session_.team(n_threads);
     const std::string what = peak_of(precision, target);
-    std::function<double()> run = [target, team] { return run_multiply_add(target, *team); };
-    if (what == "vnni_i16") run = [target, team] { return run_multiply_add_i16(target, *team); };
-    if (what == "amx_bf16_random") {
-      run = [tiles = std::make_shared<TileProducts>(target, false, *team)] { return tiles->run(); };
-    }
+    const std::function<double()> run = run_of(what, target, session_.team(n_threads));
     const double work = run();
     const int entrant = contest_.rounds().add([run] { run(); });
     peaks_.push_back({what, target, n_threads, entrant, work});

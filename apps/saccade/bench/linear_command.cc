@@ -27,22 +27,27 @@ constexpr std::int64_t kRepetitions = 5;
 constexpr const char* kMatrices[] = {"896x896",   "896x128",   "896x4864",     "4864x896",
                                      "1536x8960", "8960x1536", "2048x768x32x2"};
 
+/// As asked for, or all that are worth a row. Errors: as Session::precisions; Fault::kUser for f32.
+std::vector<Precision> precisions_on(const Session& session, const BenchOptions& options, const std::string& target) {
+  std::vector<Precision> precisions = session.precisions(target);
+  if (std::erase(precisions, Precision::kF32) > 0 && !options.precisions.empty())
+    fail_user("--precision: linear layers of ours are i16 or bf16, got f32");
+  return precisions;
+}
+
 /// ggml with its weights here and there, and ours on the plain ones, in turns.
 class Linear {
  public:
-  Linear(Session& session, const MatrixShape& shape) : matrix_(shape) {
+  Linear(Session& session, const BenchOptions& options, const MatrixShape& shape) : matrix_(shape) {
     add_peer("ggml", ggml_backend_cpu_buffer_type());
     for (ggml_backend_buffer_type_t type : packing_buffer_types())
       add_peer(fmt::format("ggml({})", ggml_backend_buft_name(type)), type);
     y_.resize(peers_.front().product->y().size());
     for (const int n_threads : session.threads()) {
       for (Peer& peer : peers_) add_line(peer, n_threads);
-      for (const std::string& target : session.targets()) add_ours(target, session.team(n_threads));
-      Team& team = session.team(n_threads);
-      const std::string best = session.known_targets().front();
-      if (has_multiply_add_i16(best)) {
-        auto& peak = peaks_.emplace_back(n_threads);
-        peak.entrant = rounds_.add([&peak, &team, best] { peak.operations = run_multiply_add_i16(best, team); });
+      for (const std::string& target : session.targets()) {
+        for (const Precision precision : precisions_on(session, options, target))
+          add_ours(target, precision, session.team(n_threads));
       }
     }
     rounds_.measure(session.repetitions(), shape.text());
@@ -71,10 +76,8 @@ class Linear {
     int entrant = 0, threads = 0;
     bool ours = false;
     double error = 0;
-  };
-  struct Peak {
-    int threads;
-    int entrant = 0;
+    Precision precision = Precision::kAuto;
+    int peak_entrant = 0;  ///< of ours: the rate that binds it, in the same turns
     double operations = 0;
   };
 
@@ -96,7 +99,9 @@ class Linear {
                 {"n_tokens", shape.n_tokens},
                 {"threads", n_threads},
                 {"who", who},
-                {"target", target.empty() ? Json() : Json(target)}};
+                {"target", target.empty() ? Json() : Json(target)},
+                {"precision", nullptr},
+                {"peak", nullptr}};
     return line;
   }
 
@@ -110,35 +115,46 @@ class Linear {
                                });
   }
 
-  void add_ours(const std::string& target, Team& team) {
+  void add_ours(const std::string& target, Precision precision, Team& team) {
     const GgmlProduct& plain = *peers_.front().product;
     kernel::force_target(target);
     const llama::Ggml ggml = llama::find_ggml();
     if (!llama::experts_of(plain.weights(), ggml, {})) return;
-    Line& line = new_line("saccade", target, team.size());
-    line.ours = true;
+    const bool emulated = precision == Precision::kBf16 && !TileProducts::exist(target);
+    Line& line = new_line(emulated ? "saccade(emulated)" : "saccade", target, team.size());
+    line.ours = true, line.precision = precision;
+    line.row["precision"] = name_of(precision);
+    line.row["peak"] = peak_of(precision, target);
+    line.peak_entrant =
+        rounds_.add([&line, peak = run_of(peak_of(precision, target), target, team)] { line.operations = peak(); });
     line.entrant = rounds_.add(
-        [this, &plain, &team, target, ggml] {
+        [this, &plain, &team, target, precision, ggml] {
           kernel::force_target(target);
-          run_ours(plain, ggml, team);
+          run_ours(plain, ggml, precision, team);
         },
         [this, &line] {
           line.error = matrix_.error(y_);
-          if (!(line.error <= peers_.front().error)) fail("saccade", line.error, peers_.front().error);
+          if (!(line.error <= peers_.front().error)) fail(line.row["who"], line.error, peers_.front().error);
           std::ranges::fill(y_, 0.0F);
         });
   }
 
-  void run_ours(const GgmlProduct& plain, const llama::Ggml& ggml, Team& team) {
+  void run_ours(const GgmlProduct& plain, const llama::Ggml& ggml, Precision precision, Team& team) {
     const MatrixShape& shape = matrix_.shape();
     if (shape.n_experts > 0) {
       ExpertsCall call = llama::experts_call_of(plain.node(), ggml, {});
       call.y = y_.data();
+      call.precision = precision;
       return linear_experts(call, team, workspace_);
     }
     const LinearProduct product{*llama::params_of(plain.weights(), ggml, {}), y_.data(), shape.n_rows};
-    linear({static_cast<const float*>(plain.tokens().data), shape.dim, shape.n_tokens, shape.dim, {&product, 1}}, team,
-           workspace_);
+    linear({static_cast<const float*>(plain.tokens().data),
+            shape.dim,
+            shape.n_tokens,
+            shape.dim,
+            {&product, 1},
+            precision},
+           team, workspace_);
   }
 
   [[noreturn]] void fail(const std::string& who, double error, double most) const {
@@ -163,22 +179,20 @@ class Linear {
     line.row["vs_better_ggml"] = times_faster(others(ggmls), ours);
     line.row["vs_one_thread"] = times_faster(others([&](const Line& other) {
                                                return other.threads == 1 && other.row["who"] == line.row["who"] &&
-                                                      other.row["target"] == line.row["target"];
+                                                      other.row["target"] == line.row["target"] &&
+                                                      other.precision == line.precision;
                                              }),
                                              true);
     line.row["peak_gflop_per_s"] = line.row["share_of_peak"] = nullptr;
-    for (const Peak& peak : peaks_) {
-      if (!ours || peak.threads != line.threads) continue;
-      const double rate = peak.operations / rounds_.spread(peak.entrant).median;
-      line.row["peak_gflop_per_s"] = four_digits(rate * 1e-9);
-      line.row["share_of_peak"] = four_digits(matrix_.shape().flop() / seconds(line) / rate);
-    }
+    if (!ours) return;
+    const double rate = line.operations / rounds_.spread(line.peak_entrant).median;
+    line.row["peak_gflop_per_s"] = four_digits(rate * 1e-9);
+    line.row["share_of_peak"] = four_digits(matrix_.shape().flop() / seconds(line) / rate);
   }
 
   Matrix matrix_;
   std::deque<Peer> peers_;
   std::deque<Line> lines_;
-  std::deque<Peak> peaks_;
   std::vector<float> y_;
   LinearWorkspace workspace_;
   Rounds rounds_;
@@ -215,8 +229,9 @@ std::string tables_of(const Json& rows) {
                          {"used", "n_used", 4},
                          {"tokens", "n_tokens", 6},
                          {"threads", "threads", 7},
-                         {"who", "who", -16},
+                         {"who", "who", -17},
                          {"target", "target", -6},
+                         {"prec", "precision", -4},
                          {"ms", "ms", 24, 3},
                          {"GFLOP/s", "gflop_per_s", 7, 0},
                          {"of peak", "share_of_peak", 7},
@@ -233,9 +248,11 @@ void bench_linear(const BenchOptions& options) {
   const auto shapes = shapes_of(options);
   ggml_log_set([](ggml_log_level, const char*, void*) {}, nullptr);  // it tells of every matrix that it packs
   Session session(options, {.repetitions = kRepetitions});
+  for (const std::string& target : session.targets())
+    precisions_on(session, options, target);  // say no before the work
   Json rows = Json::array();
   for (const MatrixShape& shape : shapes)
-    for (Json& row : Linear(session, shape).rows()) rows.push_back(std::move(row));
+    for (Json& row : Linear(session, options, shape).rows()) rows.push_back(std::move(row));
   if (options.json) return print(session.report("linear", rows).dump(2) + "\n");
   print(session.title("linear") + tables_of(rows));
 }

@@ -6,6 +6,7 @@
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <utility>
 
 #include "saccade/base/error.h"
@@ -116,6 +117,17 @@ void TileProducts::check() const {
     const double allowed = 4.0 * kTileRounds * kTileRounds * size * std::numeric_limits<float>::epsilon();
     if (!(std::fabs(sums_[i] - kTileRounds * product) <= allowed)) fail("tile product");
   }
+}
+
+const char* peak_of(Precision precision, const std::string& target) {
+  if (precision == Precision::kBf16 && TileProducts::exist(target)) return "amx_bf16_random";
+  return precision == Precision::kI16 ? "vnni_i16" : "fma_f32";
+}
+
+std::function<double()> run_of(const std::string& peak, const std::string& target, Team& team) {
+  if (peak == "vnni_i16") return [target, &team] { return run_multiply_add_i16(target, team); };
+  if (peak != "amx_bf16_random") return [target, &team] { return run_multiply_add(target, team); };
+  return [tiles = std::make_shared<TileProducts>(target, false, team)] { return tiles->run(); };
 }
 
 double run_dependent_adds() {

@@ -2,10 +2,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "saccade/base/precision.h"
 #include "saccade/base/team.h"
 
 namespace saccade::app {
@@ -40,6 +42,12 @@ class TileProducts {
   std::vector<std::uint32_t> left_, right_;
   std::vector<float> sums_;  ///< one part a worker
 };
+
+/// Which of these rates binds a precision on a target: "fma_f32", "vnni_i16", "amx_bf16_random". bf16 without a matrix
+/// unit is emulated with f32 multiply-adds.
+const char* peak_of(Precision precision, const std::string& target);
+/// One run at that rate; returns operations, two a multiply-add.
+std::function<double()> run_of(const std::string& peak, const std::string& target, Team& team);
 
 /// Additions that wait for one another, on this thread; returns their number, which is that of the cycles.
 double run_dependent_adds();

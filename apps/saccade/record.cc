@@ -24,6 +24,11 @@ std::optional<double> density_after(const llama::Record& before, const llama::Re
 double share_i16(const llama::Record& record) { return share_of_visited(record, record.pairs_i16); }
 double share_bf16(const llama::Record& record) { return share_of_visited(record, record.pairs_bf16); }
 
+double linear_share_bf16(const llama::Record& record) {
+  return record.linear_flop <= 0 ? 0
+                                 : static_cast<double>(record.linear_bf16) / static_cast<double>(record.linear_flop);
+}
+
 double per_second(std::int64_t n, double seconds) { return seconds > 0 ? static_cast<double>(n) / seconds : 0; }
 
 /// "0.1234", or "unknown".
@@ -44,8 +49,11 @@ std::string selection_text(const llama::Record& record) {
 std::string linear_text(const RunRecord& record) {
   if (!record.attention.ours() || record.attended.linear_calls == 0) return "llama.cpp's own";
   const double seconds = static_cast<double>(record.attended.linear_ns) * 1e-9;
-  return fmt::format("{} products of a prompt's tokens ours: {:.2f} s, {:.0f} GFLOP/s; the others llama.cpp's own",
-                     record.attended.linear_calls, seconds, per_second(record.attended.linear_flop, seconds) * 1e-9);
+  return fmt::format(
+      "{} products of a prompt's tokens ours: {:.2f} s, {:.0f} GFLOP/s, {:.1f} % bf16, else i16; the others "
+      "llama.cpp's own",
+      record.attended.linear_calls, seconds, per_second(record.attended.linear_flop, seconds) * 1e-9,
+      100 * linear_share_bf16(record.attended));
 }
 
 nlohmann::ordered_json to_json(const RunRecord& record) {
@@ -91,6 +99,7 @@ nlohmann::ordered_json to_json(const RunRecord& record) {
           {"linear", ours ? std::string(name_of(record.attention.plan->linear())) : "ggml"},
           {"linear_s", if_ours(static_cast<double>(record.attended.linear_ns) * 1e-9)},
           {"linear_calls", if_ours(record.attended.linear_calls)},
+          {"linear_share_bf16", if_ours(linear_share_bf16(record.attended))},
           {"kv_bytes", record.kv_bytes}};
 }
 

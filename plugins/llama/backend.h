@@ -31,6 +31,7 @@ struct Record {
 
   std::int64_t linear_calls = 0;  ///< MUL_MAT and MUL_MAT_ID nodes that ran here
   std::int64_t linear_flop = 0;   ///< theirs: 2 tokens x parameters that they meet
+  std::int64_t linear_bf16 = 0;   ///< of linear_flop, what ran in bf16 tiles; the rest ran in 16-bit fixed point
   std::int64_t linear_ns = 0;     ///< wall time of those nodes
 };
 

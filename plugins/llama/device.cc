@@ -73,6 +73,7 @@ void add(Record& sum, const Record& more) {
   sum.judged_ns += more.judged_ns;
   sum.linear_calls += more.linear_calls;
   sum.linear_flop += more.linear_flop;
+  sum.linear_bf16 += more.linear_bf16;
   sum.linear_ns += more.linear_ns;
 }
 
@@ -125,7 +126,8 @@ struct Backend {
     count({.linear_calls = 1, .linear_flop = flop_of(node), .linear_ns = ns_since(start)});
   }
 
-  void count(const Record& done) {
+  void count(Record done) {
+    if (linear_precision() == Precision::kBf16) done.linear_bf16 = done.linear_flop;
     add(record, done);
     const std::lock_guard lock(state().mutex);
     add(state().record, done);
@@ -191,8 +193,10 @@ void backend_free(ggml_backend_t backend) {
   }
   if (done.linear_calls > 0) {
     const double seconds = static_cast<double>(done.linear_ns) * 1e-9;
-    log(GGML_LOG_LEVEL_INFO, "saccade: %lld matrix products ran here in %.3f s, %.0f GFLOP/s\n",
-        static_cast<long long>(done.linear_calls), seconds, static_cast<double>(done.linear_flop) * 1e-9 / seconds);
+    log(GGML_LOG_LEVEL_INFO,
+        "saccade: %lld matrix products ran here in %.3f s, %.0f GFLOP/s, %.1f %% of it in bf16 tiles\n",
+        static_cast<long long>(done.linear_calls), seconds, static_cast<double>(done.linear_flop) * 1e-9 / seconds,
+        100.0 * static_cast<double>(done.linear_bf16) / static_cast<double>(done.linear_flop));
   }
   delete &backend_of(backend);
   delete backend;

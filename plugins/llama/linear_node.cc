@@ -6,11 +6,11 @@ namespace saccade::llama {
 namespace {
 
 /// From this many tokens on ours was faster for every type (docs/decisions/0008); K-quants, which ggml multiplies
-/// faster than others, need more.
+/// faster than others, need more, but not in bf16 tiles (docs/decisions/0019).
 constexpr std::int64_t kFewestTokens = 32, kFewestTokensK = 96;
 /// The same for each expert of a mixture, on average: ggml multiplies experts more slowly, above all those that it
 /// packed.
-constexpr std::int64_t kFewestOfExpert = 16, kFewestOfExpertK = 96, kFewestOfExpertKPacked = 32;
+constexpr std::int64_t kFewestOfExpert = 16, kFewestOfExpertK = 96, kFewestOfExpertKFast = 32;
 
 std::optional<ParamFormat> repacked_format(const ggml_tensor& weights, const Repacked& repacked) {
   if (weights.extra == nullptr || weights.ne[1] % block_of(ParamFormat::q4_0x8).n_rows != 0) return std::nullopt;
@@ -30,11 +30,15 @@ std::ptrdiff_t floats(std::size_t bytes) { return static_cast<std::ptrdiff_t>(by
 
 bool is_k_quant(ParamFormat type) { return block_of(type).n_params == 256; }
 
-std::int64_t fewest_tokens(ParamFormat type) { return is_k_quant(type) ? kFewestTokensK : kFewestTokens; }
+bool in_tiles() { return linear_precision() == Precision::kBf16; }
+
+std::int64_t fewest_tokens(ParamFormat type) {
+  return is_k_quant(type) && !in_tiles() ? kFewestTokensK : kFewestTokens;
+}
 
 std::int64_t fewest_tokens_of_expert(ParamFormat type) {
   if (!is_k_quant(type)) return kFewestOfExpert;
-  return block_of(type).n_rows > 1 ? kFewestOfExpertKPacked : kFewestOfExpertK;
+  return block_of(type).n_rows > 1 || in_tiles() ? kFewestOfExpertKFast : kFewestOfExpertK;
 }
 
 }  // namespace

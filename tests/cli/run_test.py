@@ -15,7 +15,7 @@ class Run(Cli):
             "ubatch", "yarn", "threads", "stop", "prefill_s", "prefill_tok_per_s", "decode_s", "decode_tok_per_s", "attention_s",
             "selection_s", "pairs_visited", "pairs_dense", "density", "prefill_density", "decode_density", "heads_chosen",
             "heads_dense_by_rule", "heads_dense_by_floor", "heads_dense_by_cost", "share_i16", "share_bf16", "calls",
-            "calls_not_causal", "linear", "linear_s", "linear_calls", "kv_bytes", "answer"]
+            "calls_not_causal", "linear", "linear_s", "linear_calls", "linear_share_bf16", "kv_bytes", "answer"]
 
     def test_the_record(self):
         record, _ = self.answer("-p", "who?")

@@ -105,6 +105,9 @@ class PluginLinear : public ::testing::Test {
   }
 };
 
+/// On the matrix unit K-quants pay as soon as other types do.
+bool in_tiles() { return linear_precision() == Precision::kBf16; }
+
 bool claims(const Shape& shape, LinearLayers linear = LinearLayers::kAuto) {
   const Products products(shape);
   return ggml_backend_supports_op(ours(linear), products.node());
@@ -123,8 +126,9 @@ TEST_F(PluginLinear, ClaimsAPromptsProductsAndNothingElse) {
   EXPECT_FALSE(claims({.type = GGML_TYPE_Q3_K}));
   EXPECT_FALSE(claims({.n_tokens = 31}));
   EXPECT_TRUE(claims({.n_tokens = 32}));
-  EXPECT_FALSE(claims({.type = GGML_TYPE_Q6_K, .n_tokens = 95}));
-  EXPECT_TRUE(claims({.type = GGML_TYPE_Q6_K, .n_tokens = 96}));
+  const Pos k = in_tiles() ? 32 : 96;
+  EXPECT_FALSE(claims({.type = GGML_TYPE_Q6_K, .n_tokens = k - 1}));
+  EXPECT_TRUE(claims({.type = GGML_TYPE_Q6_K, .n_tokens = k}));
 }
 
 TEST_F(PluginLinear, DeclinesWhatIsNoPlainMatrix) {
@@ -182,6 +186,7 @@ TEST_F(PluginLinear, MatricesOfTheSameTokensRunTogetherAndAreCounted) {
   const llama::Record record = llama::record();
   EXPECT_EQ(record.linear_calls, 3);
   EXPECT_EQ(record.linear_flop, 3 * 2 * 512 * 72 * 100);
+  EXPECT_EQ(record.linear_bf16, in_tiles() ? record.linear_flop : 0);
   EXPECT_GT(record.linear_ns, 0);
   EXPECT_EQ(record.calls, 0);
 }
@@ -307,8 +312,9 @@ TEST_F(PluginLinear, ClaimsExpertsWithEnoughTokensEach) {
   // Two of four experts a token: half as many tokens for each expert as there are.
   EXPECT_FALSE(claims_experts({.n_tokens = 31}));
   EXPECT_TRUE(claims_experts({.n_tokens = 32}));
-  EXPECT_FALSE(claims_experts({.type = GGML_TYPE_Q4_K, .n_tokens = 191}));
-  EXPECT_TRUE(claims_experts({.type = GGML_TYPE_Q4_K, .n_tokens = 192}));
+  const Pos k = in_tiles() ? 64 : 192;
+  EXPECT_FALSE(claims_experts({.type = GGML_TYPE_Q4_K, .n_tokens = k - 1}));
+  EXPECT_TRUE(claims_experts({.type = GGML_TYPE_Q4_K, .n_tokens = k}));
   EXPECT_FALSE(claims_experts({.type = GGML_TYPE_Q4_K, .n_tokens = 63, .buffer_type = repack_buffer_type()}));
   EXPECT_TRUE(claims_experts({.type = GGML_TYPE_Q4_K, .n_tokens = 64, .buffer_type = repack_buffer_type()}));
 }

@@ -35,7 +35,7 @@ Pos up(Pos n, Pos unit) { return over(n, unit) * unit; }
 
 RoundedTokens::RoundedTokens(Layout layout, Pos n_places, Pos dim, int terms)
     : dim_(dim),
-      n_steps_(kernel::steps_of(static_cast<int>(dim), terms)),
+      n_steps_(over(dim, kStepDims) * terms),
       terms_(terms),
       words_(layout.take<std::uint32_t>(over(n_places, kTileSide) * stride())),
       bytes_(layout.used()) {}

@@ -8,7 +8,7 @@
 namespace saccade::detail {
 
 /// Tokens that share one decoding of the parameters. In i16 their sums over a tile, 256 KiB, stay in the second-level
-/// cache; in bf16 decoding a parameter takes a fifth of the time of 1,024 products at the matrix unit's best.
+/// cache; in bf16 decoding a parameter counts a tenth of the time in which the matrix unit multiplies it by so many.
 inline constexpr Pos kBatch = 1024;
 /// Fewer tokens than this are not worth decoding a tile for, if only balance asks for it.
 inline constexpr Pos kFewestTokens = 96;

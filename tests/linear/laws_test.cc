@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <new>
 #include <string>
 #include <tuple>
 
@@ -13,6 +14,7 @@
 #include "tests/linear/linear_case.h"
 #include "tests/support/attend_case.h"
 #include "tests/support/error_line.h"
+#include "tests/support/thorough.h"
 
 namespace saccade::testing {
 namespace {
@@ -287,6 +289,19 @@ TEST(LinearPrecision, AutoIsTilesWhereThereIsAMatrixUnit) {
     EXPECT_EQ(linear_precision(), target == "AMX" ? Precision::kBf16 : Precision::kI16) << target;
     for (const Precision asked : {Precision::kI16, Precision::kBf16}) EXPECT_EQ(linear_precision(asked), asked);
   });
+}
+
+/// Tokens so long that no machine has room for them rounded: nothing is read, nothing written.
+TEST_P(Linear, MemoryThatIsNotThereIsAnErrorBeforeAnythingIsWritten) {
+  if (kThinning > 1) GTEST_SKIP() << "a sanitizer's allocator ends the process";
+  constexpr Pos kDim = Pos{1} << 46;
+  std::byte params{};
+  float x = 0, y[2] = {-1.0F, -1.0F};
+  const LinearProduct product{{&params, ParamFormat::f16, 1, kDim, 2 * kDim}, y, 1};
+  LinearWorkspace workspace;
+  EXPECT_THROW(linear({&x, kDim, 2, kDim, {&product, 1}, GetParam()}, team_of(2), workspace), std::bad_alloc);
+  EXPECT_EQ(y[0], -1.0F);
+  EXPECT_EQ(y[1], -1.0F);
 }
 
 TEST(LinearTarget, ALesserTargetDeclines) {

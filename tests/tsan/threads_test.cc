@@ -1,8 +1,10 @@
 // Whatever the library does on several threads, once each: every mechanism that a spec may name, every precision,
-// splits over keys, a mask, a second look. Run anywhere, it says that a repeated call gives the same bits; under the
-// thread sanitizer it is what is looked at.
+// splits over keys, a mask, a second look; linear layers. Run anywhere, it says that a repeated call gives the same
+// bits; under the thread sanitizer it is what is looked at.
 #include <gtest/gtest.h>
 
+#include <bit>
+#include <cstdint>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -10,6 +12,8 @@
 #include "saccade/attend/look.h"
 #include "saccade/base/error.h"
 #include "saccade/base/random.h"
+#include "saccade/linear/experts.h"
+#include "saccade/linear/linear.h"
 #include "saccade/plan/catalogue.h"
 #include "saccade/plan/planned.h"
 #include "saccade/see/block_sums.h"
@@ -131,6 +135,46 @@ TEST_F(Threads, ASecondLook) {
   };
   Alone alone;
   EXPECT_EQ(seen_by(*team_), seen_by(alone));
+}
+
+/// Matrix products of tokens, and those of a mixture of experts, twice on the same memory: the same bits.
+TEST(LinearThreads, GiveTheSameBits) {
+  if (!can_multiply(ParamFormat::bf16, kDim)) GTEST_SKIP() << "this CPU has no AVX-512 VNNI";
+  constexpr Pos kRows = 300, kTokens = 200, kExperts = 3;
+  const std::vector<float> x = random_floats(kTokens * kDim, 5);
+  std::vector<std::uint16_t> params;
+  for (const float value : random_floats(kExperts * kRows * kDim, 6))
+    params.push_back(static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(value) >> 16U));
+  std::vector<std::int32_t> experts;
+  for (Pos t = 0; t < kTokens; ++t) experts.push_back(static_cast<std::int32_t>(t * t % kExperts));
+  const ParamView matrix{params.data(), ParamFormat::bf16, kRows, kDim, kDim * 2};
+  const auto team = make_thread_team(3);
+  for (const Precision precision : {Precision::kI16, Precision::kBf16}) {
+    LinearWorkspace workspace;
+    std::vector<float> first, first_experts;
+    for (int time = 0; time < 2; ++time) {
+      std::vector<float> y(kTokens * kRows), y_experts(kTokens * kRows);
+      const LinearProduct product{matrix, y.data(), kRows};
+      linear({x.data(), kDim, kTokens, kDim, {&product, 1}, precision}, *team, workspace);
+      linear_experts({.x = x.data(),
+                      .x_stride = kDim,
+                      .experts = experts.data(),
+                      .experts_stride = 1,
+                      .params = matrix,
+                      .expert_stride = kRows * kDim * 2,
+                      .n_experts = kExperts,
+                      .y = y_experts.data(),
+                      .y_stride = kRows,
+                      .y_slot_stride = kRows,
+                      .n_tokens = kTokens,
+                      .n_slots = 1,
+                      .precision = precision},
+                     *team, workspace);
+      if (time == 0) first = y, first_experts = y_experts;
+      EXPECT_EQ(y, first) << name_of(precision);
+      EXPECT_EQ(y_experts, first_experts) << name_of(precision);
+    }
+  }
 }
 
 }  // namespace

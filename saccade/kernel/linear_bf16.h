@@ -22,7 +22,7 @@ inline constexpr int kStepTokens = 2 * kTileSide, kStepRows = 2 * kTileSide;  //
 
 /// Tile products a step, as many as it takes to err less than ggml, relative to the norm on normal data:
 ///   1  token high x params high                       2.3e-3; ggml's 8-bit tokens 5e-3
-///   2  and token low x params high, for bf16          2.5e-6; ggml's tokens in bf16 1.6e-3
+///   2  and token low x params high, for bf16          2.4e-6; ggml's tokens in bf16 1.7e-3
 ///   3  and token high x params low, for f16           4e-6; ggml's tokens in f16 2e-4
 constexpr int terms_of(ParamFormat type) {
   if (type == ParamFormat::f16) return 3;

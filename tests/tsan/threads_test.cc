@@ -138,7 +138,7 @@ TEST_F(Threads, ASecondLook) {
 }
 
 /// Matrix products of tokens, and those of a mixture of experts, twice on the same memory: the same bits.
-TEST(LinearThreads, GiveTheSameBits) {
+TEST_F(Threads, MatrixProductsGiveTheSameBits) {
   if (!can_multiply(ParamFormat::bf16, kDim)) GTEST_SKIP() << "this CPU has no AVX-512 VNNI";
   constexpr Pos kRows = 300, kTokens = 200, kExperts = 3;
   const std::vector<float> x = random_floats(kTokens * kDim, 5);

@@ -16,6 +16,7 @@
 #include "saccade/where/parts/groups.h"
 #include "saccade/where/parts/ladder.h"
 #include "saccade/where/parts/lists.h"
+#include "saccade/where/parts/memory.h"
 #include "saccade/where/parts/parallel.h"
 #include "saccade/where/parts/pool.h"
 #include "saccade/where/parts/scores.h"
@@ -31,6 +32,16 @@ struct Blocks {
   Rows means;
   std::vector<char> alike;  ///< [means.n]; not bool: workers write neighbours
 };
+
+/// Blocks of whom nothing but a mean is asked: those are alike whose mean is a number.
+std::vector<char> have_means(const Rows& means) {
+  std::vector<char> alike;
+  for (Pos t = 0; t < means.n; ++t) {
+    const float* const mean = means.row(t);
+    alike.push_back(std::all_of(mean, mean + means.dim, [](float x) { return std::isfinite(x); }) ? 1 : 0);
+  }
+  return alike;
+}
 
 /// Whether blocks [blocks.begin, blocks.end) of a head, by their absolute numbers, are alike.
 void compare(const View& view, Pos head, Pos block, Range rows, Pos view_begin, Range blocks, const float* centre,
@@ -54,17 +65,28 @@ std::vector<float> mean_of(const Rows& means, Pos block, Pos len) {
   return mean;
 }
 
-Blocks look_at_keys(const SelectCall& call, int kv_head, double theta) {
+/// Whether the blocks of keys with these means are alike. Cosines are never below 0: under a theta that is, nobody need
+/// look at the keys again.
+std::vector<char> compare_keys(const SelectCall& call, int kv_head, const Rows& means, double theta) {
+  if (theta < 0) return have_means(means);
   constexpr Pos kTogether = 16;  // blocks an item takes on
   const Pos len = call.q_end();
-  Blocks keys{mean_of_blocks(call.k, kv_head, kKeys, {0, len}), {}};
-  const std::vector<float> centre = mean_of(keys.means, kKeys, len);
-  keys.alike.resize(static_cast<std::size_t>(keys.means.n));
-  parallel_for_or_throw(*call.team, (keys.means.n + kTogether - 1) / kTogether, [&](Pos item) {
-    const Range blocks{item * kTogether, std::min(keys.means.n, (item + 1) * kTogether)};
-    compare(call.k, kv_head, kKeys, {0, len}, 0, blocks, centre.data(), theta, keys.alike.data() + blocks.begin);
+  const std::vector<float> centre = mean_of(means, kKeys, len);
+  std::vector<char> alike(static_cast<std::size_t>(means.n));
+  parallel_for_or_throw(*call.team, (means.n + kTogether - 1) / kTogether, [&](Pos item) {
+    const Range blocks{item * kTogether, std::min(means.n, (item + 1) * kTogether)};
+    compare(call.k, kv_head, kKeys, {0, len}, 0, blocks, centre.data(), theta, alike.data() + blocks.begin);
   });
-  return keys;
+  return alike;
+}
+
+std::vector<char> compare_queries(const SelectCall& call, int head, const Rows& means, Range blocks, double theta) {
+  if (theta < 0) return have_means(means);
+  const std::vector<float> origin(static_cast<std::size_t>(call.q.dim), 0.0F);
+  std::vector<char> alike(static_cast<std::size_t>(means.n));
+  compare(call.q, head, kQueries, {call.q_begin, call.q_end()}, call.q_begin, blocks, origin.data(), theta,
+          alike.data());
+  return alike;
 }
 
 /// Scores of the mean of a block of queries with the means of the blocks of keys it may see, to weights, in place.
@@ -75,19 +97,17 @@ void weigh(std::span<float> scores, std::span<const char> alike) {
   softmax(scores);
 }
 
-/// The list of one block of queries.
-std::vector<std::int32_t> choose_keys(const Sparge& rule, double tau, std::span<const float> weights,
-                                      std::span<const char> alike, std::span<const std::int32_t> own) {
-  std::vector<std::int32_t> list = top_p(weights, tau, Crossing::kExclude);
-  if (list.empty()) list = top_k(weights, 1);
-  list.insert(list.end(), own.begin(), own.end());
-  if (rule.sink) list.push_back(0);
+/// Of each block of keys the first tau whose list for a block of queries has it.
+std::vector<std::uint8_t> levels_of(const Sparge& rule, std::span<const double> taus, std::span<const float> weights,
+                                    std::span<const char> alike, std::size_t n_own) {
+  std::vector<std::uint8_t> levels = top_p_levels(weights, taus, Crossing::kExclude);
+  levels[static_cast<std::size_t>(top_k(weights, 1)[0])] = 0;  // heavier alone than tau
+  std::fill(levels.end() - static_cast<std::ptrdiff_t>(n_own), levels.end(), std::uint8_t{0});
+  if (rule.sink) levels[0] = 0;
   for (std::size_t t = 0; t < alike.size(); ++t) {
-    if (!alike[t]) list.push_back(static_cast<std::int32_t>(t));
+    if (!alike[t]) levels[t] = 0;
   }
-  std::ranges::sort(list);
-  list.erase(std::unique(list.begin(), list.end()), list.end());
-  return list;
+  return levels;
 }
 
 /// A pattern for each tau.
@@ -96,9 +116,7 @@ std::vector<WherePtr> choose_head(const Sparge& rule, const SelectCall& call, in
   const Range rows{call.q_begin, call.q_end()};
   const Range blocks{rows.begin / kQueries, (rows.end + kQueries - 1) / kQueries};
   const Rows means = mean_of_blocks(call.q, head, kQueries, rows, call.q_begin);
-  const std::vector<float> origin(static_cast<std::size_t>(call.q.dim), 0.0F);
-  std::vector<char> alike(static_cast<std::size_t>(blocks.size()));
-  compare(call.q, head, kQueries, rows, call.q_begin, blocks, origin.data(), rule.theta, alike.data());
+  const std::vector<char> alike = compare_queries(call, head, means, blocks, rule.theta);
   std::vector<float> scores(static_cast<std::size_t>(means.n * keys.means.n));
   multiply(means, keys.means, call.scale, scores.data());
   std::vector<Lists> lists(taus.size());
@@ -111,12 +129,11 @@ std::vector<WherePtr> choose_head(const Sparge& rule, const SelectCall& call, in
       for (Lists& some : lists) some.add(std::span(everything).first(n));
       continue;
     }
-    const std::span own = std::span(everything).first(n).subspan(static_cast<std::size_t>(u * kQueries / kKeys));
     const std::span weights(scores.data() + i * keys.means.n, n);
-    weigh(weights, std::span(keys.alike).first(n));
-    for (std::size_t rung = 0; rung < taus.size(); ++rung) {
-      lists[rung].add(choose_keys(rule, taus[rung], weights, std::span(keys.alike).first(n), own));
-    }
+    const std::span of_keys = std::span(keys.alike).first(n);
+    weigh(weights, of_keys);
+    const auto levels = levels_of(rule, taus, weights, of_keys, n - static_cast<std::size_t>(u * kQueries / kKeys));
+    for (std::size_t rung = 0; rung < taus.size(); ++rung) lists[rung].add(up_to(levels, rung));
   }
   std::vector<WherePtr> patterns;
   for (Lists& some : lists) {
@@ -128,8 +145,14 @@ std::vector<WherePtr> choose_head(const Sparge& rule, const SelectCall& call, in
 /// Appends a selection for each tau.
 void choose_each(const Sparge& rule, const SelectCall& call, std::span<const double> taus,
                  std::vector<Selection>& out) {
+  KeyMemory forgetful;
+  const KeyMeans& pool = (call.memory != nullptr ? *call.memory : forgetful).means(call, kKeys);
   std::map<int, Blocks> keys;
-  for (const auto& [kv_head, places] : places_by_kv_head(call)) keys[kv_head] = look_at_keys(call, kv_head, rule.theta);
+  for (const auto& [kv_head, places] : places_by_kv_head(call)) {
+    Rows means{pool.n_blocks, pool.dim, pool.of_head[static_cast<std::size_t>(kv_head)]};
+    std::vector<char> alike = compare_keys(call, kv_head, means, rule.theta);
+    keys[kv_head] = {std::move(means), std::move(alike)};
+  }
   const std::size_t before = out.size();
   out.resize(before + taus.size());
   const std::span rungs = std::span(out).subspan(before);
@@ -142,8 +165,10 @@ void choose_each(const Sparge& rule, const SelectCall& call, std::span<const dou
   });
   const Pos n_pairs = (call.q.len / kQueries + 1) * (call.q_end() / kKeys + 1);
   const auto n_kv_heads = static_cast<Pos>(keys.size());
-  rungs[0].cost = {2 * call.q.dim * (n_pairs * static_cast<Pos>(call.heads.size()) + 3 * call.q_end() * n_kv_heads),
-                   2 * static_cast<std::int64_t>(row_bytes(call.k.dtype, call.k.dim)) * call.q_end() * n_kv_heads};
+  const Pos n_keys = rule.theta < 0 ? call.q.len : 3 * call.q_end();  // means of the new ones, or cosines of all
+  const auto row = static_cast<std::int64_t>(row_bytes(call.k.dtype, call.k.dim));
+  rungs[0].cost = {2 * call.q.dim * (n_pairs * static_cast<Pos>(call.heads.size()) + n_keys * n_kv_heads),
+                   row * n_keys * n_kv_heads};
 }
 
 }  // namespace

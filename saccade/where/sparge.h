@@ -24,7 +24,8 @@ struct Sparge {
   static constexpr Pos kQueries = 128, kKeys = 64;
   static constexpr SelectTraits kTraits{.prefill = true, .decode = false, .depends_on_batch = true};
 
-  /// Cost  2 (q_len / 128) (kv_len / 64) head_dim FLOP a head, and two passes over the keys
+  /// Cost  2 (q_len / 128) (kv_len / 64) head_dim FLOP a head, and one look at the new keys; with theta >= 0 another at
+  ///       all of them
   void choose(const SelectCall& call, Selection& out) const;
   /// The same for each tau of kLadder, from one estimate.
   void climb(const SelectCall& call, std::vector<Selection>& rungs) const;

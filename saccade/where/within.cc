@@ -7,6 +7,7 @@
 #include "saccade/base/random.h"
 #include "saccade/where/dense.h"
 #include "saccade/where/parts/allot.h"
+#include "saccade/where/parts/memory.h"
 #include "saccade/where/parts/tax.h"
 #include "saccade/where/parts/trial.h"
 
@@ -47,7 +48,8 @@ void Within::deal(const SelectCall& call, std::vector<Selection> rungs, Selectio
   }
   if (call.v.data == nullptr) fail_user("where/within: measures with values, and here there are only queries and keys");
   const std::vector<Pos> sampled = sampled_rows(call, rows);
-  const std::vector<HeadTrial> trials = try_rungs(call, sampled, rungs);
+  std::vector<HeadTrial> trials = try_rungs(call, sampled, rungs);
+  if (call.memory != nullptr) call.memory->trials(this).join(call, trials);
   double pairs = 0, size = 0;
   for (const Pos row : sampled) pairs += static_cast<double>(call.q_begin + row + 1);
   for (const HeadTrial& trial : trials) size += std::isfinite(trial.size) ? trial.size : 0;

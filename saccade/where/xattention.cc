@@ -54,9 +54,8 @@ class Estimate {
     for (Pos u = q_blocks.begin; u < q_blocks.end; ++u) {
       const std::int32_t forced[] = {0, static_cast<std::int32_t>(u)};
       const std::vector<float> weights = weights_of(u, scores + (u - q_blocks.begin) * per_block() * width, width);
-      for (std::size_t i = 0; i < taus.size(); ++i) {
-        out[i][u - q_blocks.begin] = top_p(weights, taus[i], Crossing::kInclude, forced);
-      }
+      const auto levels = top_p_levels(weights, taus, Crossing::kInclude, forced);
+      for (std::size_t i = 0; i < taus.size(); ++i) out[i][u - q_blocks.begin] = up_to(levels, i);
     }
   }
 

@@ -180,6 +180,7 @@ const KeyBounds& KeyMemory::bounds(const SelectCall& call, Pos block) {
 }
 
 void KeyMemory::forget() {
+  trials_.clear();
   means_.clear();
   bounds_.clear();
 }

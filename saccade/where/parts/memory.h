@@ -2,12 +2,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
 #include <utility>
 #include <vector>
 
 #include "saccade/where/parts/selection.h"
+#include "saccade/where/parts/trial.h"
 
 namespace saccade {
 
@@ -53,6 +55,9 @@ class KeyMemory {
   /// Bounds of blocks of this many keys. The reference is good until the next request.
   const KeyBounds& bounds(const SelectCall& call, Pos block);
 
+  /// What `within` tried in earlier calls of the text; one for each that asks.
+  TrialMemory& trials(const void* whose) { return trials_[whose]; }
+
   /// Drops everything, as if new.
   void forget();
 
@@ -78,6 +83,7 @@ class KeyMemory {
 
   std::vector<std::unique_ptr<Growing<KeyMeans>>> means_;  ///< one for each block size asked for
   std::vector<std::unique_ptr<Growing<KeyBounds>>> bounds_;
+  std::map<const void*, TrialMemory> trials_;
   DType dtype_ = DType::f32;
   Pos n_heads_ = 0, dim_ = 0;
 };

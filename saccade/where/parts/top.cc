@@ -67,30 +67,49 @@ std::vector<std::int32_t> top_k(std::span<const float> scores, Pos k, std::span<
   return indices_of(kept);
 }
 
-std::vector<std::int32_t> top_p(std::span<const float> weights, double p, Crossing crossing,
-                                std::span<const std::int32_t> forced) {
-  std::vector<char> kept = marks(weights.size(), forced);
-  if (p >= 1.0) return indices_of(std::vector<char>(weights.size(), 1));
+std::vector<std::uint8_t> top_p_levels(std::span<const float> weights, std::span<const double> shares,
+                                       Crossing crossing, std::span<const std::int32_t> forced) {
+  const auto none = static_cast<std::uint8_t>(shares.size());
+  std::vector<std::uint8_t> levels(weights.size(), none);
+  for (const std::int32_t index : forced) {
+    if (index >= 0 && static_cast<std::size_t>(index) < levels.size()) levels[static_cast<std::size_t>(index)] = 0;
+  }
   double taken = 0.0;
   std::vector<std::uint64_t> others;  // a heap, so that only what is kept gets sorted
   others.reserve(weights.size());
   for (std::size_t i = 0; i < weights.size(); ++i) {
-    if (kept[i] != 0) taken += weight_of(weights[i]);
-    if (kept[i] == 0) others.push_back(rank_of(weights[i], i));
+    if (levels[i] == 0) taken += weight_of(weights[i]);
+    if (levels[i] != 0) others.push_back(rank_of(weights[i], i));
   }
-  const double enough = p * sum_of(weights);
+  const double all = sum_of(weights);
   std::ranges::make_heap(others);
-  while (!others.empty()) {
-    const std::int32_t next = index_of(others.front());
-    const double weight = weight_of(weights[static_cast<std::size_t>(next)]);
-    const bool wanted = crossing == Crossing::kInclude ? taken < enough : taken + weight <= enough;
-    if (!wanted) break;
-    taken += weight;
-    kept[static_cast<std::size_t>(next)] = 1;
-    std::ranges::pop_heap(others);
-    others.pop_back();
+  for (std::uint8_t level = 0; level < none; ++level) {
+    const double share = shares[level], enough = share * all;
+    while (!others.empty()) {
+      const auto next = static_cast<std::size_t>(index_of(others.front()));
+      const double weight = weight_of(weights[next]);
+      const bool wanted = crossing == Crossing::kInclude ? taken < enough : taken + weight <= enough;
+      if (!wanted && share < 1.0) break;
+      taken += weight;
+      levels[next] = level;
+      std::ranges::pop_heap(others);
+      others.pop_back();
+    }
   }
-  return indices_of(kept);
+  return levels;
+}
+
+std::vector<std::int32_t> up_to(std::span<const std::uint8_t> levels, std::size_t level) {
+  std::vector<std::int32_t> out;
+  for (std::size_t i = 0; i < levels.size(); ++i) {
+    if (levels[i] <= level) out.push_back(static_cast<std::int32_t>(i));
+  }
+  return out;
+}
+
+std::vector<std::int32_t> top_p(std::span<const float> weights, double p, Crossing crossing,
+                                std::span<const std::int32_t> forced) {
+  return up_to(top_p_levels(weights, {&p, 1}, crossing, forced), 0);
 }
 
 std::vector<std::int32_t> at_least(std::span<const float> scores, float threshold,

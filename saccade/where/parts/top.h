@@ -31,6 +31,16 @@ enum class Crossing : std::uint8_t {
 std::vector<std::int32_t> top_p(std::span<const float> weights, double p, Crossing crossing,
                                 std::span<const std::int32_t> forced = {});
 
+/// top_p for several shares at once: of each entry the first of `shares` (ascending) that keeps it, or shares.size().
+///
+/// Requires  as top_p; at most 254 shares
+/// Cost      that of top_p for the last share
+std::vector<std::uint8_t> top_p_levels(std::span<const float> weights, std::span<const double> shares,
+                                       Crossing crossing, std::span<const std::int32_t> forced = {});
+
+/// The entries whose level is at most `level`.
+std::vector<std::int32_t> up_to(std::span<const std::uint8_t> levels, std::size_t level);
+
 /// Those of at least `threshold`. Cost O(n)
 std::vector<std::int32_t> at_least(std::span<const float> scores, float threshold,
                                    std::span<const std::int32_t> forced = {});

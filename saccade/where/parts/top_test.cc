@@ -107,5 +107,22 @@ TEST(Top, AgreesWithSortingEverything) {
   }
 }
 
+TEST(Top, SeveralSharesAtOnceAreEachAlone) {
+  Random random(5);
+  for (int round = 0; round < 100; ++round) {
+    std::vector<float> weights(static_cast<std::size_t>(random.between(0, 60)));
+    for (float& weight : weights) weight = random.one_in(9) ? NAN : static_cast<float>(random.between(0, 9));
+    const std::vector<std::int32_t> forced = {static_cast<std::int32_t>(random.between(-2, 70)), 3};
+    const double shares[] = {0.0, 0.3, 0.3, 0.8, 0.99, 1.0};
+    for (const Crossing crossing : {Crossing::kInclude, Crossing::kExclude}) {
+      const auto levels = top_p_levels(weights, shares, crossing, forced);
+      for (std::size_t i = 0; i < std::size(shares); ++i) {
+        EXPECT_EQ(up_to(levels, i), top_p(weights, shares[i], crossing, forced)) << shares[i];
+      }
+      EXPECT_EQ(up_to(levels, std::size(shares) - 1).size(), weights.size());
+    }
+  }
+}
+
 }  // namespace
 }  // namespace saccade

@@ -241,4 +241,20 @@ std::vector<HeadTrial> try_rungs(const SelectCall& call, std::span<const Pos> ro
   return all;
 }
 
+void TrialMemory::join(const SelectCall& call, std::vector<HeadTrial>& trials) {
+  const auto alike = [](const HeadTrial& a, const HeadTrial& b) { return a.rungs.size() == b.rungs.size(); };
+  const bool goes_on =
+      call.q_begin == end_ && std::ranges::equal(trials, trials_, alike);  // another text, or other heads
+  for (std::size_t head = 0; goes_on && head < trials.size(); ++head) {
+    const HeadTrial& old = trials_[head];
+    if (!std::isfinite(old.size)) continue;
+    trials[head].size += kKept * old.size;
+    for (std::size_t rung = 0; rung < old.rungs.size(); ++rung) {
+      trials[head].rungs[rung].error += kKept * old.rungs[rung].error;
+    }
+  }
+  end_ = call.q_end();
+  trials_ = trials;
+}
+
 }  // namespace saccade

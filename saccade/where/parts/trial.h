@@ -31,4 +31,19 @@ struct HeadTrial {
 /// Source    Flash-Decoding's splits (Dao et al. 2023), not merged
 std::vector<HeadTrial> try_rungs(const SelectCall& call, std::span<const Pos> rows, std::span<const Selection> rungs);
 
+/// What was tried in the calls of a text before this one. A head goes on much as it did, and a few rows of one call say
+/// little: errors and sizes of earlier calls are added, each call counting kKept times as much as the next. Pairs stay
+/// those of the call at hand.
+class TrialMemory {
+ public:
+  static constexpr double kKept = 0.7;  ///< 12 rows a call say as much as 40 would alone
+
+  /// Adds what is remembered to `trials`, and remembers it, unless the call does not go on where the last one ended.
+  void join(const SelectCall& call, std::vector<HeadTrial>& trials);
+
+ private:
+  Pos end_ = 0;
+  std::vector<HeadTrial> trials_;
+};
+
 }  // namespace saccade

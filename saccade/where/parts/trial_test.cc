@@ -141,5 +141,34 @@ TEST(Trial, WhatIsNoNumberStaysInItsHeads) {
   EXPECT_GT(trials[2].rungs[0].error, 0);
 }
 
+TEST(TrialMemory, AddsWhatWasTriedBeforeInTheSameText) {
+  const SelectProblem problem({.q_begin = 0, .q_len = 30, .n_heads = 2});
+  Alone alone;
+  const SelectCall whole = problem.call(alone);
+  const auto call = [&](Pos begin, Pos end) { return SelectProblem::part(whole, {begin, end}); };
+  const auto tried = [](double size, double error, double pairs) {
+    return std::vector<HeadTrial>{{size, {{error, pairs}}}, {2 * size, {{error / 2, pairs}}}};
+  };
+  TrialMemory memory;
+  std::vector<HeadTrial> trials = tried(10, 4, 100);
+  memory.join(call(0, 10), trials);
+  EXPECT_EQ(trials[0].size, 10) << "the first call of a text";
+  trials = tried(20, 2, 300);
+  memory.join(call(10, 20), trials);
+  EXPECT_DOUBLE_EQ(trials[0].size, 20 + 0.7 * 10);
+  EXPECT_DOUBLE_EQ(trials[0].rungs[0].error, 2 + 0.7 * 4);
+  EXPECT_DOUBLE_EQ(trials[1].rungs[0].error, 1 + 0.7 * 2);
+  EXPECT_EQ(trials[0].rungs[0].pairs, 300);
+  trials = tried(30, 1, 400);
+  memory.join(call(20, 30), trials);
+  EXPECT_DOUBLE_EQ(trials[0].size, 30 + 0.7 * (20 + 0.7 * 10));
+  trials = tried(5, 1, 100);
+  memory.join(call(10, 20), trials);
+  EXPECT_EQ(trials[0].size, 5) << "not where the last call ended: another text";
+  trials = {{5, {{1, 1}, {0, 2}}}, {5, {{1, 1}, {0, 2}}}};
+  memory.join(call(20, 30), trials);
+  EXPECT_EQ(trials[0].size, 5) << "other strengths";
+}
+
 }  // namespace
 }  // namespace saccade

@@ -4,6 +4,7 @@
 #include <span>
 
 #include "apps/saccade/interrupt.h"
+#include "saccade/attend/select_call.h"
 #include "saccade/judge/trial.h"
 #include "saccade/where/choice.h"
 #include "saccade/where/parts/parallel.h"
@@ -27,18 +28,10 @@ Answer ask(const Choice& choice, const llama::JudgedCall& judged, KeyMemory& mem
   if (const WherePtr pattern = choice.pattern()) return {.of_head = std::vector(n_heads, pattern)};
   std::vector<int> heads(n_heads);
   std::iota(heads.begin(), heads.end(), 0);
-  Selection chosen = choose(choice, {.q = call.q,
-                                     .k = call.k,
-                                     .v = call.v,
-                                     .kv_head = call.kv_head,
-                                     .heads = heads,
-                                     .q_begin = call.q_begin,
-                                     .scale = call.scale,
-                                     .softcap = call.softcap,
-                                     .layer = judged.layer,
-                                     .fallbacks = false,
-                                     .memory = &memory,
-                                     .team = &judged.team});
+  SelectCall select = select_call_of(call, heads, judged.layer, judged.team);
+  select.fallbacks = false;
+  select.memory = &memory;
+  Selection chosen = choose(choice, select);
   const auto flop_of_pair = static_cast<double>(2 * (call.q.dim + call.v.dim));
   return {.of_head = std::move(chosen.of_head),
           .tax = kTaxOfLists,

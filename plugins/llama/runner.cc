@@ -9,6 +9,7 @@
 #include "plugins/llama/params.h"
 #include "plugins/llama/support.h"
 #include "saccade/attend/given_mask.h"
+#include "saccade/attend/select_call.h"
 #include "saccade/where/dense.h"
 #include "saccade/where/window.h"
 
@@ -127,18 +128,8 @@ std::vector<WherePtr> Runner::choose_all(const Part& part, const AttendCall& cal
   }
   const auto start = Clock::now();
   for (const auto& [choice, heads] : heads_of) {
-    const SelectCall select{.q = call.q,
-                            .k = call.k,
-                            .v = call.v,
-                            .kv_head = call.kv_head,
-                            .heads = heads,
-                            .q_begin = call.q_begin,
-                            .scale = call.scale,
-                            .softcap = call.softcap,
-                            .layer = layer,
-                            .team = &team};
     LayerState& state = states_.at(call.k.data, {layer, part.stream, part.mask_head});
-    const Selection selection = state.choose(*choice, select);
+    const Selection selection = state.choose(*choice, select_call_of(call, heads, layer, team));
     for (std::size_t i = 0; i < heads.size(); ++i) chosen[static_cast<std::size_t>(heads[i])] = selection.of_head[i];
     record.heads_chosen += static_cast<std::int64_t>(heads.size());
     record.heads_dense_by_rule += selection.n_dense_by_rule;

@@ -10,6 +10,7 @@
 
 #include "saccade/attend/check.h"
 #include "saccade/attend/given_mask.h"
+#include "saccade/attend/select_call.h"
 #include "saccade/base/error.h"
 #include "saccade/where/dense.h"
 
@@ -118,18 +119,11 @@ HeadsOf take_patterns(const Plan& plan, const PlannedCall& call, std::vector<Whe
 }
 
 SelectCall select_call(const PlannedCall& call, std::span<const int> kv_head, Team& team) {
-  const AttendCall& attend = call.attend;
-  SelectCall select{.q = attend.q,
-                    .k = attend.k,
-                    .v = attend.v,
-                    .kv_head = kv_head,
-                    .q_begin = attend.q_begin,
-                    .scale = attend.scale,
-                    .softcap = attend.softcap,
-                    .layer = call.layer,
-                    .fallbacks = call.fallbacks,
-                    .memory = call.memory == nullptr ? nullptr : &call.memory->keys,
-                    .team = &team};
+  AttendCall attend = call.attend;
+  attend.kv_head = kv_head;
+  SelectCall select = select_call_of(attend, {}, call.layer, team);
+  select.fallbacks = call.fallbacks;
+  select.memory = call.memory == nullptr ? nullptr : &call.memory->keys;
   if (select.q_end() > select.k.len) {
     fail_user(
         "attend: a selector chooses for queries that have a key of their own: q_begin + q_len must be <= kv_len "

@@ -6,6 +6,7 @@
 
 #include "apps/saccade/interrupt.h"
 #include "apps/saccade/rows.h"
+#include "saccade/attend/select_call.h"
 #include "saccade/base/error.h"
 #include "saccade/where/choice.h"
 #include "saccade/where/dense.h"
@@ -48,18 +49,10 @@ struct SelectJudge::Entrant {
       if (chosen[i] == nullptr) heads_of[&choice].push_back(static_cast<int>(i));
     }
     for (const auto& [choice, heads] : heads_of) {
-      const Selection selection = saccade::choose(*choice, {.q = call.q,
-                                                            .k = call.k,
-                                                            .v = call.v,
-                                                            .kv_head = call.kv_head,
-                                                            .heads = heads,
-                                                            .q_begin = call.q_begin,
-                                                            .scale = call.scale,
-                                                            .softcap = call.softcap,
-                                                            .layer = judged.layer,
-                                                            .fallbacks = fallbacks,
-                                                            .memory = memory,
-                                                            .team = &judged.team});
+      SelectCall select = select_call_of(call, heads, judged.layer, judged.team);
+      select.fallbacks = fallbacks;
+      select.memory = memory;
+      const Selection selection = saccade::choose(*choice, select);
       for (std::size_t i = 0; i < heads.size(); ++i) chosen[static_cast<std::size_t>(heads[i])] = selection.of_head[i];
       counts.n_dense_by_rule += selection.n_dense_by_rule;
       counts.n_dense_by_floor += selection.n_dense_by_floor;

@@ -32,6 +32,8 @@ class Team {
   /// Calls `task(worker)` once for each worker in [0, size()), maybe at the same time; returns when all are done.
   /// The task must not throw.
   virtual void run(Task task) = 0;
+  /// Asked before each item of a parallel_for_or_throw (where/parts/parallel.h); throws where the rest is not wanted.
+  virtual void before_item() {}
 };
 
 /// The caller's own thread.

@@ -10,9 +10,11 @@
 
 #include "saccade/attend/check.h"
 #include "saccade/attend/given_mask.h"
+#include "saccade/attend/look.h"
 #include "saccade/attend/select_call.h"
 #include "saccade/base/error.h"
 #include "saccade/where/dense.h"
+#include "saccade/where/parts/stoppable_team.h"
 
 namespace saccade {
 namespace {
@@ -41,6 +43,18 @@ class Placed final : public Where {
  private:
   WherePtr inner_;
   Pos begin_;
+};
+
+constexpr const char* kStopped = "attend: stopped by the caller";
+
+/// Everybody sees every key, whatever their positions.
+class Everything final : public Where {
+ public:
+  bool admits(Pos, Pos) const override { return true; }
+  void visits(Range, VisitList& out) const override { out = {{{0, std::numeric_limits<Pos>::max()}, true}}; }
+  void mask(Pos, Range keys, std::uint32_t* words) const override {
+    mask_of_interval({0, std::numeric_limits<Pos>::max()}, keys, words);
+  }
 };
 
 /// The same pattern until the caller has enough of it; then nobody sees anything, and the items that are left cost
@@ -135,7 +149,8 @@ SelectCall select_call(const PlannedCall& call, std::span<const int> kv_head, Te
 }
 
 /// The selection of a call that has been checked.
-Selection choose_checked(const Plan& plan, const PlannedCall& call, Team& team) {
+Selection choose_checked(const Plan& plan, const PlannedCall& call, Team& whole_team) {
+  StoppableTeam team(whole_team, call.stop, kStopped);
   Selection all;
   const HeadsOf to_ask = take_patterns(plan, call, all.of_head);
   all.scope = to_ask.empty() ? Scope::kLayer : Scope::kQueryHead;
@@ -260,15 +275,16 @@ PlannedCost attend(const Plan& plan, const PlannedCall& planned, Team& team, Wor
     cost.heads_dense_by_rule = chosen.n_dense_by_rule;
     cost.heads_dense_by_floor = chosen.n_dense_by_floor;
     cost.heads_dense_by_cost = chosen.n_dense_by_cost;
-    // To a query behind all keys causal attention shows every one of them.
-    if (!planned.causal) call.q_begin = std::max<Pos>(call.k.len - 1, 0);
+    if (!planned.causal) wheres.change([](const Where*) { return std::make_shared<Everything>(); });
   }
   mind_bias(planned, call, wheres, cost.pairs_dense, team);
   Until::Asked asked{planned.stop, std::this_thread::get_id()};
   if (planned.stop) wheres.change([&](const Where* where) { return std::make_shared<Until>(where, &asked); });
   call.where = wheres.all();
   cost.attend = saccade::attend(call, team, workspace);
-  if (asked.stopped) fail_user("attend: stopped by the caller");
+  call.probes = {};
+  if (!planned.second_looks.empty()) look(call, call.lse, planned.second_looks, team, workspace);
+  if (asked.stopped) fail_user(kStopped);
   return cost;
 }
 

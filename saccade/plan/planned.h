@@ -8,6 +8,7 @@
 
 #include "saccade/attend/attend.h"
 #include "saccade/plan/plan.h"
+#include "saccade/see/probe.h"
 #include "saccade/where/parts/memory.h"
 
 namespace saccade {
@@ -36,8 +37,10 @@ struct PlannedCall {
   /// Off: heads are never run dense because selecting would not pay (SelectCall::fallbacks).
   bool fallbacks = true;
   LayerMemory* memory = nullptr;  ///< null: nothing is remembered
-  /// Asked now and then on the calling thread, if given; once it says true, what is left is skipped and the call ends
-  /// with Fault::kUser. Selection itself is not interrupted.
+  /// Who looks a second time when attention is done (attend/look.h), for what no row knows by itself. Needs `lse`.
+  std::span<Probe* const> second_looks;
+  /// Asked now and then on the calling thread, if given; once it says true, what is left of selection, attention and
+  /// second looks is skipped and the call ends with Fault::kUser.
   std::function<bool()> stop;
 };
 
@@ -58,11 +61,12 @@ struct PlannedCost {
 /// Shapes    of_head [n_heads]; heads that share a choice share the pointer
 /// Requires  of the call only q, k, kv_head, q_begin, scale, softcap and what stands beside `attend` are read
 /// Errors    Fault::kUser, one line: a shape that attend would refuse; a plan row for a head there is not; `causal` off
-///           with a plan other than dense; a selector whose queries lie behind the last key. Fault::kMachine: memory
+///           with a plan other than dense; a selector whose queries lie behind the last key; `stop`. Fault::kMachine:
+///           memory
 /// Cost      the selectors' own (Selection::cost); patterns cost nothing
 Selection choose(const Plan& plan, const PlannedCall& call, Team& team);
 
-/// Attention by a plan: makes each head's choice, then attends, as saccade::attend(call).
+/// Attention by a plan: makes each head's choice, then attends, as saccade::attend(call), and shows the probes.
 ///   o, lse = softmax attention over the keys that the head's choice shows and the bias does not hide
 ///
 /// Shapes    as AttendCall; bias [q_len, kv_len]
@@ -71,7 +75,8 @@ Selection choose(const Plan& plan, const PlannedCall& call, Team& team);
 /// Errors    those of `choose` above, of saccade::attend, and of `stop`
 /// Accuracy  that of saccade::attend on what was chosen
 /// Cost      selection, then attention over the chosen keys; with a bias one more reading of it and a byte for each 32
-///           queries by 128 keys. Same inputs, memory, team size and CPU target give the same bits.
+///           queries by 128 keys; a second look costs what look() does. Same inputs, memory, team size and CPU target
+///           give the same bits, with and without probes.
 /// Source    docs/decisions/0009-choices.md
 PlannedCost attend(const Plan& plan, const PlannedCall& call, Team& team, Workspace& workspace);
 

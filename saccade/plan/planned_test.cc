@@ -2,9 +2,15 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <numeric>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "saccade/see/column_sums.h"
+#include "saccade/see/entropy.h"
+#include "saccade/see/rows.h"
 #include "saccade/where/random.h"
 #include "saccade/where/window.h"
 #include "tests/support/attend_case.h"
@@ -189,6 +195,92 @@ TEST(Planned, NoQueriesAndNoKeysAreFine) {
   check_planned({.q_len = 0, .kv_len = 4}, Plan::from_spec("random(density=0.5)"));
   check_planned({.q_len = 3, .kv_len = 0}, Plan::from_spec("random(density=0.5)"));
   check_planned({.q_len = 3, .kv_len = 0}, Plan::from_spec("dense"), false);
+}
+
+TEST(Planned, ProbesOfBothPassesSeeThePlansChoiceAndChangeNoBit) {
+  for (const bool causal : {true, false}) {
+    const Plan plan = Plan::from_spec(causal ? "window(9)" : "dense");
+    AttendCase c{.q_len = 70, .kv_len = 200};
+    c.bias_type = DType::f32, c.bias_keys = {0, 200};
+    const Problem problem(c);
+    Output plain = problem.output(), watched = problem.output();
+    attend(
+        plan,
+        [&] {
+          PlannedCall call = planned(problem, plain);
+          call.causal = causal;
+          return call;
+        }(),
+        team_of(2), used_workspace());
+    PlannedCall call = planned(problem, watched);
+    call.causal = causal;
+    see::Entropy first;
+    see::Entropy second;
+    see::Rows rows;
+    rows.queries = {130, 199};
+    RowProbe* const probes[] = {&first};
+    Probe* const looks[] = {&second, &rows};
+    call.attend.probes = probes;
+    call.second_looks = looks;
+    attend(plan, call, team_of(2), used_workspace());
+    EXPECT_TRUE(watched.same_bits(plain)) << causal;
+    for (Pos i = 0; i < 70; ++i) {
+      for (int head = 0; head < 2; ++head) {
+        EXPECT_NEAR(*first.values().row(head, 130 + i), *second.values().row(head, 130 + i), 1e-5) << i;
+      }
+    }
+    for (int head = 0; head < 2; ++head) {
+      const auto row = rows.row(head, 199);
+      const auto seen = static_cast<std::size_t>(std::ranges::count_if(row, [](float weight) { return weight > 0; }));
+      EXPECT_LE(seen, causal ? 9U : 200U);
+      EXPECT_TRUE(std::all_of(row.begin(), row.begin() + (causal ? 191 : 0), [](float weight) { return weight == 0; }));
+      EXPECT_NEAR(std::accumulate(row.begin(), row.end(), 0.0), seen == 0 ? 0 : 1, 1e-5);
+    }
+  }
+}
+
+TEST(Planned, AChoiceStopsSoonWhenAsked) {
+  const Problem problem({.q_len = 1024, .kv_len = 1024, .n_heads = 4, .n_kv_heads = 4});
+  Output out = problem.output();
+  PlannedCall call = planned(problem, out);
+  call.fallbacks = false;
+  const Plan plan = Plan::from_spec("moba(chunk=64)");
+  const Selection whole = choose(plan, call, team_of(1));
+  int asked = 0;
+  call.stop = [&] { return ++asked == 2; };
+  EXPECT_EQ(error_line([&] { choose(plan, call, team_of(1)); }), "attend: stopped by the caller");
+  EXPECT_EQ(asked, 2) << "the heads behind it are left";
+  call.stop = [] { return false; };
+  const Selection again = choose(plan, call, team_of(2));
+  for (std::size_t head = 0; head < 4; ++head) {
+    for (const Pos q_pos : {100, 511, 1023}) {
+      for (Pos k_pos = 0; k_pos <= q_pos; ++k_pos) {
+        EXPECT_EQ(again.of_head[head]->admits(q_pos, k_pos), whole.of_head[head]->admits(q_pos, k_pos));
+      }
+    }
+  }
+}
+
+TEST(Planned, ASecondLookStopsSoonWhenAsked) {
+  const Problem problem({.q_len = 600, .kv_len = 600, .n_heads = 2});
+  Output out = problem.output();
+  PlannedCall call = planned(problem, out);
+  see::ColumnSums sums;
+  Probe* const looks[] = {&sums};
+  int asked = 0;
+  call.stop = [&] {
+    ++asked;
+    return false;
+  };
+  attend(Plan::from_spec("dense"), call, team_of(1), used_workspace());
+  const int of_attention = std::exchange(asked, 0);
+  call.second_looks = looks;
+  call.stop = [&] { return ++asked == of_attention + 2; };
+  EXPECT_EQ(error_line([&] { attend(Plan::from_spec("dense"), call, team_of(1), used_workspace()); }),
+            "attend: stopped by the caller");
+  double seen = 0;
+  for (const double sum : sums.sums().head(0)) seen += sum;
+  EXPECT_LT(seen, 600 * 0.99) << "a sum of all weights would be the number of queries";
 }
 
 TEST(Planned, StopsSoonWhenAsked) {

@@ -9,8 +9,8 @@
 namespace saccade {
 
 /// parallel_for whose body may throw (a selector allocates lists): calls `body(item, worker)`, or `body(item)`, for
-/// each item in [0, n_items), and throws what one of them threw when all workers are done. Items not begun by then are
-/// left.
+/// each item in [0, n_items), and throws what one of them, or the team before it, threw when all workers are done.
+/// Items not begun by then are left.
 template <class Body>
 void parallel_for_or_throw(Team& team, Pos n_items, Body&& body) {
   std::atomic<bool> failed{false};
@@ -18,6 +18,7 @@ void parallel_for_or_throw(Team& team, Pos n_items, Body&& body) {
   parallel_for(team, n_items, [&](Pos item, int worker) {
     if (failed.load(std::memory_order_relaxed)) return;
     try {
+      team.before_item();
       if constexpr (std::is_invocable_v<Body&, Pos, int>) {
         body(item, worker);
       } else {

@@ -62,6 +62,7 @@ endmacro()
 catalogue_word(where choice.h visit.h where.h)
 catalogue_word(see probe.h row_probe.h head_metrics.h)
 catalogue_word(steer edit.h)
+catalogue_word(weigh)
 
 list(JOIN catalogue_types ", " catalogue_types)
 string(REGEX REPLACE "^, " "" catalogue_orphans "${catalogue_orphans}")

@@ -36,6 +36,8 @@ void print_promises(const MechanismInfo& info) {
   if (info.kind == MechanismKind::kProbe) return line("goes by", "attention weights, and changes nothing");
   if (info.kind == MechanismKind::kEdit)
     return line("goes by", "the heads that a plan's rows name, in prompts and in decode steps");
+  if (info.kind == MechanismKind::kWeigher)
+    return line("goes by", "scores; a model, or a caller of the library, names it");
   line("goes by", traits.prefill && traits.decode ? "queries and keys, in prompts and in decode steps"
                   : traits.prefill                ? "queries and keys, in prompts; decode steps run dense"
                                                   : "queries and keys, in decode steps; prompts run dense");

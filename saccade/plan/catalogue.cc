@@ -18,11 +18,21 @@ ChoicePtr make_choice_of(const SpecArgs& args) {
 }
 
 template <class Row>
-HeadEdit make_edit_of(const SpecArgs& args) {
+typename Row::Mechanism made(const SpecArgs& args) {
   typename Row::Mechanism mechanism;
   assign_params(std::string(Row::kWord) + "/" + std::string(Row::kName), args, mechanism);
   if constexpr (requires { mechanism.check(); }) mechanism.check();
-  return mechanism.edit();
+  return mechanism;
+}
+
+template <class Row>
+HeadEdit make_edit_of(const SpecArgs& args) {
+  return made<Row>(args).edit();
+}
+
+template <class Row>
+float make_softcap_of(const SpecArgs& args) {
+  return made<Row>(args).softcap();
 }
 
 template <class Row>
@@ -38,6 +48,9 @@ MechanismInfo info_of() {
   } else if constexpr (SteerMechanism<Mechanism>) {
     info.kind = MechanismKind::kEdit;
     info.make_edit = &make_edit_of<Row>;
+  } else if constexpr (requires(const Mechanism& mechanism) { mechanism.softcap(); }) {
+    info.kind = MechanismKind::kWeigher;
+    info.make_softcap = &make_softcap_of<Row>;
   } else {
     info.make_choice = &make_choice_of<Row>;
     if constexpr (!WhereMechanism<Mechanism>) {
@@ -46,6 +59,15 @@ MechanismInfo info_of() {
     }
   }
   return info;
+}
+
+/// Mechanisms that can be made this way.
+std::vector<const MechanismInfo*> those_with(auto MechanismInfo::*make) {
+  std::vector<const MechanismInfo*> found;
+  for (const MechanismInfo& info : catalogue()) {
+    if (info.*make != nullptr) found.push_back(&info);
+  }
+  return found;
 }
 
 template <class... Row>
@@ -68,21 +90,11 @@ const MechanismInfo* find(std::string_view name) {
   return found == catalogue().end() ? nullptr : &*found;
 }
 
-std::vector<const MechanismInfo*> choices() {
-  std::vector<const MechanismInfo*> chosen;
-  for (const MechanismInfo& info : catalogue()) {
-    if (info.make_choice != nullptr) chosen.push_back(&info);
-  }
-  return chosen;
-}
+std::vector<const MechanismInfo*> choices() { return those_with(&MechanismInfo::make_choice); }
 
-std::vector<const MechanismInfo*> edits() {
-  std::vector<const MechanismInfo*> found;
-  for (const MechanismInfo& info : catalogue()) {
-    if (info.make_edit != nullptr) found.push_back(&info);
-  }
-  return found;
-}
+std::vector<const MechanismInfo*> edits() { return those_with(&MechanismInfo::make_edit); }
+
+std::vector<const MechanismInfo*> weighers() { return those_with(&MechanismInfo::make_softcap); }
 
 std::vector<std::string_view> rows_without_header() { return generated::rows_without_header(); }
 

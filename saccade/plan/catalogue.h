@@ -18,6 +18,7 @@ enum class MechanismKind : std::uint8_t {
   kReviewer,  ///< it looks at what others chose
   kProbe,     ///< it looks at weights, and changes nothing: no spec names it
   kEdit,      ///< it changes what a head does: a plan's "steer" names it
+  kWeigher,   ///< it turns scores into weights: models, and callers of the library, name it
 };
 
 /// One mechanism as the outside sees it. Its name is its file's, its parameters come from its `fields`, its sentence
@@ -36,6 +37,8 @@ struct MechanismInfo {
   ChoicePtr (*make_choice)(const SpecArgs& args) = nullptr;
   /// What it edits; null for what edits nothing. Errors: as make_choice.
   HeadEdit (*make_edit)(const SpecArgs& args) = nullptr;
+  /// The soft cap that it asks of attention, 0 for none; null for what is no way to weigh. Errors: as make_choice.
+  float (*make_softcap)(const SpecArgs& args) = nullptr;
 };
 
 /// Every mechanism there is, by word and name. CMake writes the list from the file names (cmake/catalogue.cmake).
@@ -49,6 +52,9 @@ std::vector<const MechanismInfo*> choices();
 
 /// Those that "steer" may name.
 std::vector<const MechanismInfo*> edits();
+
+/// Ways to weigh.
+std::vector<const MechanismInfo*> weighers();
 
 /// Rows of docs/mechanisms.md, as "word/name", that no header stands behind.
 std::vector<std::string_view> rows_without_header();

@@ -12,6 +12,8 @@ const char* goes_by(const MechanismInfo& info) {
       return "weights";
     case MechanismKind::kEdit:
       return "heads";
+    case MechanismKind::kWeigher:
+      return "scores";
     case MechanismKind::kPattern:
       break;
   }

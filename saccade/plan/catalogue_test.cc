@@ -30,7 +30,9 @@ TEST(Catalogue, EveryMechanismIsBuiltFromItsDefaultsAsTyped) {
     }
     EXPECT_EQ(info.make_choice != nullptr, info.word == "where") << info.name;
     EXPECT_EQ(info.make_edit != nullptr, info.word == "steer") << info.name;
+    EXPECT_EQ(info.make_softcap != nullptr, info.word == "weigh") << info.name;
     if (info.make_edit != nullptr) EXPECT_EQ(info.make_edit(args), info.make_edit({})) << info.name;
+    if (info.make_softcap != nullptr) EXPECT_EQ(info.make_softcap(args), info.make_softcap({})) << info.name;
     if (info.make_choice == nullptr) continue;
     EXPECT_NE(info.make_choice(args), nullptr) << info.name;
     EXPECT_NE(info.make_choice({}), nullptr) << info.name;

@@ -102,7 +102,8 @@ Pos take_number(std::string_view& text) {
   return number;
 }
 
-/// "0,3-5" as half-open ranges {0, 1}, {3, 6}.
+}  // namespace
+
 std::vector<Range> read_ranges(std::string_view text, std::string_view place) {
   const std::string_view whole = text;
   std::vector<Range> ranges;
@@ -127,7 +128,9 @@ std::vector<Range> read_ranges(std::string_view text, std::string_view place) {
   return ranges;
 }
 
-std::vector<Range> read_ranges(const Json& row, const char* key, std::string_view place) {
+namespace {
+
+std::vector<Range> ranges_of(const Json& row, const char* key, std::string_view place) {
   if (!row.contains(key)) return {};
   const Json& value = row[key];
   const std::string at = fmt::format("{}.{}", place, key);
@@ -182,8 +185,8 @@ PlanRows read_plan(std::string_view text) {
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const std::string place = fmt::format("rows[{}]", i);
     check_keys(rows[i], place, kRowKeys);
-    Plan::Row row{.layers = read_ranges(rows[i], "layers", place),
-                  .heads = read_ranges(rows[i], "heads", place),
+    Plan::Row row{.layers = ranges_of(rows[i], "layers", place),
+                  .heads = ranges_of(rows[i], "heads", place),
                   .attn = read_attn(rows[i], place),
                   .steer = read_spec(rows[i], "steer", place, build_edit)};
     if (!row.attn && !row.steer)

@@ -16,6 +16,9 @@ struct PlanRows {
   LinearLayers linear = LinearLayers::kAuto;
 };
 
+/// "0,3-5" as half-open ranges {0, 1}, {3, 6}. Errors: Fault::kUser, one line that begins "plan: ", then `place`.
+std::vector<Range> read_ranges(std::string_view text, std::string_view place);
+
 /// Reads {"default": {"attn": SPEC, "precision": WORD, "linear": WORD}, "rows": [{"layers": "2-23", "heads": "0,3-5",
 /// "attn": SPEC, "steer": SPEC}]}.
 /// Without "default", everything is dense. Errors: Fault::kUser, one line, "plan: rows[0].layers: ...".

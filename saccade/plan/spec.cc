@@ -175,6 +175,21 @@ class Parser {
   int depth_ = 0;
 };
 
+/// The one of them that the spec names; `what` they are stands in the error.
+const MechanismInfo& named(const Spec& spec, const std::vector<const MechanismInfo*>& some, std::string_view what) {
+  std::vector<std::string_view> known;
+  for (const MechanismInfo* info : some) {
+    if (info->name == spec.name) return *info;
+    known.push_back(info->name);
+  }
+  fail_user(fmt::format("unknown {} {}; {}", what, quote(spec.name), suggest(spec.name, known)));
+}
+
+void want_one(const Spec& spec, std::string_view word, std::string_view such_as) {
+  if (spec.kind == Spec::Kind::kMechanism) return;
+  fail_user(fmt::format("{}: it is one mechanism, such as {}, got {}", word, such_as, quote(print_spec(spec))));
+}
+
 }  // namespace
 
 Spec parse_spec(std::string_view text) { return Parser(text).parse(); }
@@ -197,29 +212,20 @@ std::string print_spec(const Spec& spec) {
 }
 
 ChoicePtr build_choice(const Spec& spec) {
-  if (spec.kind == Spec::Kind::kMechanism) {
-    std::vector<std::string_view> known;
-    for (const MechanismInfo* info : choices()) {
-      if (info->name == spec.name) return info->make_choice(spec.args);
-      known.push_back(info->name);
-    }
-    fail_user(fmt::format("unknown mechanism {}; {}", quote(spec.name), suggest(spec.name, known)));
-  }
+  if (spec.kind == Spec::Kind::kMechanism) return named(spec, choices(), "mechanism").make_choice(spec.args);
   std::vector<ChoicePtr> parts;
   for (const Spec& part : spec.parts) parts.push_back(build_choice(part));
   return spec.kind == Spec::Kind::kUnion ? unite(std::move(parts)) : intersect(std::move(parts));
 }
 
 HeadEdit build_edit(const Spec& spec) {
-  if (spec.kind != Spec::Kind::kMechanism)
-    fail_user(
-        fmt::format("steer: it is one mechanism, such as uniform or scale_head(0), got {}", quote(print_spec(spec))));
-  std::vector<std::string_view> known;
-  for (const MechanismInfo* info : edits()) {
-    if (info->name == spec.name) return info->make_edit(spec.args);
-    known.push_back(info->name);
-  }
-  fail_user(fmt::format("unknown edit {}; {}", quote(spec.name), suggest(spec.name, known)));
+  want_one(spec, "steer", "uniform or scale_head(0)");
+  return named(spec, edits(), "edit").make_edit(spec.args);
+}
+
+float build_softcap(const Spec& spec) {
+  want_one(spec, "weigh", "softmax or softcap(30)");
+  return named(spec, weighers(), "way to weigh").make_softcap(spec.args);
 }
 
 }  // namespace saccade

@@ -40,4 +40,8 @@ ChoicePtr build_choice(const Spec& spec);
 /// What a spec of steer/ edits: one mechanism, such as uniform or scale_head(0). Errors: as build_choice.
 HeadEdit build_edit(const Spec& spec);
 
+/// The soft cap of a spec of weigh/, 0 for none: one mechanism, such as softmax or softcap(30). Errors: as
+/// build_choice.
+float build_softcap(const Spec& spec);
+
 }  // namespace saccade

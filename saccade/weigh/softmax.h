@@ -31,6 +31,8 @@ struct Softmax {
   };
 
   static double weight(double score, double lse) { return std::exp(score - lse); }
+  /// Scores are left as they are (AttendCall).
+  float softcap() const { return 0.0F; }
   void fields(auto&) {}
 };
 

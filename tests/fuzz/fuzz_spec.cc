@@ -33,6 +33,7 @@ void run(std::string_view text) {
   if (!passes([&] { spec = parse_spec(text); })) return;
   require(parse_spec(print_spec(spec)) == spec, "parse(print(spec)) == spec");
   passes([&] { build_edit(spec); });
+  passes([&] { build_softcap(spec); });
   ChoicePtr choice;
   if (!passes([&] { choice = build_choice(spec); })) return;
   if (const WherePtr pattern = choice->pattern()) {

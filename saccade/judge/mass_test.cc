@@ -9,15 +9,13 @@
 #include "saccade/where/dense.h"
 #include "saccade/where/none.h"
 #include "saccade/where/random.h"
-#include "saccade/where/sink.h"
-#include "saccade/where/window.h"
-#include "tests/support/attend_case.h"
+#include "tests/support/judge_cases.h"
 
 namespace saccade::judge {
 namespace {
 
 using testing::AttendCase;
-using testing::Output;
+using testing::Attended;
 using testing::Problem;
 using testing::team_of;
 using testing::used_workspace;
@@ -66,11 +64,9 @@ struct Defined {
 }
 
 void check_rows(const AttendCase& c) {
-  const Problem problem(c);
-  Output out = problem.output();
-  problem.run(out, team_of(2), used_workspace());
-  std::vector<const Where*> borrowed;
-  const AttendCall call = problem.call(out, borrowed);
+  const Attended attended(c);
+  const Problem& problem = attended.problem;
+  const AttendCall& call = attended.call;
   const auto shape = [&](auto score) { return weigh::Softcap{c.softcap}.shape(score); };
   for (int head = 0; head < c.n_heads; ++head) {
     for (const Pos i : sample_rows(c.q_len, 5, 3)) {
@@ -92,48 +88,16 @@ void check_rows(const AttendCase& c) {
 }
 
 TEST(Mass, EqualsTheDefinition) {
-  const WherePtr window = make_where(where::Window{90});
-  const WherePtr both = unite({make_where(where::Window{200}), make_where(where::Sink{4})});
-  std::uint64_t seed = 0;
-  for (const DType type : {DType::f32, DType::f16, DType::bf16, DType::q8_0, DType::q4_0}) {
-    for (const float gain : {1.0F, 8.0F}) {
-      check_rows({.seed = ++seed,
-                  .q_len = 37,
-                  .kv_len = 1100,
-                  .n_heads = 7,
-                  .head_dim = 64,
-                  .head_dim_v = 96,
-                  .k_type = type,
-                  .v_type = type,
-                  .where_name = "window and both",
-                  .where = {window, both, window, both, both, window, make_where(where::None{})},
-                  .gain = gain});
-    }
-  }
-}
-
-TEST(Mass, SoftCapsSinkScoresAndOtherHeads) {
-  check_rows({.seed = 11,
-              .q_len = 9,
-              .kv_len = 600,
-              .n_heads = 4,
-              .n_kv_heads = 2,
-              .where = {make_where(where::Window{100})},
-              .kv_head = {1, 0, 0, 1},
-              .sink_scores = true,
-              .softcap = 5.0F,
-              .gain = 4.0F});
-  check_rows({.seed = 12, .q_len = 300, .kv_len = 300, .n_heads = 1, .where = {make_where(where::Window{7})}});
-  check_rows({.seed = 13, .q_len = 1, .kv_len = 1, .n_heads = 1});
+  const DType types[] = {DType::f32, DType::f16, DType::bf16, DType::q8_0, DType::q4_0};
+  const WherePtr window = make_where(where::Window{90}), wide = make_where(where::Window{200});
+  const WherePtr more[] = {window, wide, wide, window, make_where(where::None{})};
+  for (const AttendCase& c : testing::judge_cases(types, more)) check_rows(c);
 }
 
 TEST(Mass, DenseRecoversEverything) {
-  const Problem problem({.seed = 2, .q_len = 40, .kv_len = 700, .n_heads = 2});
-  Output out = problem.output();
-  problem.run(out, team_of(1), used_workspace());
-  std::vector<const Where*> borrowed;
+  const Attended attended({.seed = 2, .q_len = 40, .kv_len = 700, .n_heads = 2});
   const auto rows = sample_rows(40, 8);
-  const auto masses = judge_call(problem.call(out, borrowed), rows, team_of(2), true);
+  const auto masses = judge_call(attended.call, rows, team_of(2), true);
   for (std::size_t h = 0; h < masses.size(); ++h) {
     const HeadMass& head = masses[h];
     EXPECT_EQ(head.n_rows, 8);
@@ -144,7 +108,7 @@ TEST(Mass, DenseRecoversEverything) {
     double allowed = 0;
     for (const Pos i : rows) {
       const auto row =
-          oracle::expect_row(problem.in, i, static_cast<Pos>(h), kCausal, [](auto score) { return score; });
+          oracle::expect_row(attended.problem.in, i, static_cast<Pos>(h), kCausal, [](auto score) { return score; });
       allowed += 64 * (2 * row.allowed_o()) * (2 * row.allowed_o());
     }
     EXPECT_LT(head.output_error(), std::sqrt(allowed / head.o_squares));
@@ -200,10 +164,8 @@ TEST(Mass, NothingChosenIsNothingRecovered) {
 
 /// What `random` recovers over many seeds is what mass_random expects of as many keys.
 TEST(Mass, RandomIsTheMeanOfTheMechanism) {
-  const Problem problem({.seed = 5, .q_len = 1, .kv_len = 128 * 9 + 50, .n_heads = 1, .gain = 3.0F});
-  Output out = problem.output();
-  std::vector<const Where*> borrowed;
-  const AttendCall call = problem.call(out, borrowed);
+  const Attended attended({.seed = 5, .q_len = 1, .kv_len = 128 * 9 + 50, .n_heads = 1, .gain = 3.0F});
+  const AttendCall& call = attended.call;
   const DenseRows dense = dense_rows(call, 0, std::vector<Pos>{0}, team_of(1));
   const int heads[] = {0};
   const SelectCall select{
@@ -223,11 +185,9 @@ TEST(Mass, RandomIsTheMeanOfTheMechanism) {
 }
 
 TEST(Mass, TheTeamChangesNoBit) {
-  const Problem problem(
+  const Attended attended(
       {.seed = 3, .q_len = 70, .kv_len = 2500, .n_heads = 2, .k_type = DType::f16, .v_type = DType::f16});
-  Output out = problem.output();
-  std::vector<const Where*> borrowed;
-  const AttendCall call = problem.call(out, borrowed);
+  const AttendCall& call = attended.call;
   const auto rows = sample_rows(70, 9);
   const DenseRows alone = dense_rows(call, 1, rows, team_of(1), true);
   for (const int size : {2, 5}) {

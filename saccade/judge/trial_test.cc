@@ -7,18 +7,15 @@
 
 #include "saccade/where/none.h"
 #include "saccade/where/parts/lists.h"
-#include "saccade/where/sink.h"
-#include "saccade/where/window.h"
-#include "tests/support/attend_case.h"
+#include "tests/support/judge_cases.h"
 
 namespace saccade::judge {
 namespace {
 
 using testing::AttendCase;
-using testing::Output;
+using testing::Attended;
 using testing::Problem;
 using testing::team_of;
-using testing::used_workspace;
 
 WherePtr blocks() {
   Lists lists;
@@ -29,11 +26,9 @@ WherePtr blocks() {
 /// o_dense + delta is attention over the shown keys, within the rule of oracle/expected.h; the mass is the
 /// sum of the shown weights.
 void check_case(const AttendCase& c) {
-  const Problem problem(c);
-  Output out = problem.output();
-  problem.run(out, team_of(2), used_workspace());
-  std::vector<const Where*> borrowed;
-  const AttendCall call = problem.call(out, borrowed);
+  const Attended attended(c);
+  const Problem& problem = attended.problem;
+  const AttendCall& call = attended.call;
   const auto shape = [&](auto score) { return weigh::Softcap{c.softcap}.shape(score); };
   const auto rows = sample_rows(c.q_len, 6, 3);
   for (int head = 0; head < c.n_heads; ++head) {
@@ -62,45 +57,15 @@ void check_case(const AttendCase& c) {
 }
 
 TEST(Trial, IsAttentionOverTheShownKeys) {
-  const WherePtr window = make_where(where::Window{90});
-  const WherePtr both = unite({make_where(where::Window{200}), make_where(where::Sink{4})});
-  for (const DType type : {DType::f32, DType::f16, DType::q8_0}) {
-    for (const float gain : {1.0F, 8.0F}) {
-      check_case({.seed = 1,
-                  .q_len = 37,
-                  .kv_len = 1100,
-                  .n_heads = 4,
-                  .head_dim = 64,
-                  .head_dim_v = 96,
-                  .k_type = type,
-                  .v_type = type,
-                  .where_name = "window, both, blocks and none",
-                  .where = {window, both, blocks(), make_where(where::None{})},
-                  .gain = gain});
-    }
-  }
-}
-
-TEST(Trial, SoftCapsSinkScoresAndOtherHeads) {
-  check_case({.seed = 11,
-              .q_len = 9,
-              .kv_len = 600,
-              .n_heads = 4,
-              .n_kv_heads = 2,
-              .where = {make_where(where::Window{100})},
-              .kv_head = {1, 0, 0, 1},
-              .sink_scores = true,
-              .softcap = 5.0F,
-              .gain = 4.0F});
-  check_case({.seed = 12, .q_len = 300, .kv_len = 300, .n_heads = 1, .where = {make_where(where::Window{7})}});
-  check_case({.seed = 13, .q_len = 1, .kv_len = 1, .n_heads = 1});
+  const DType types[] = {DType::f32, DType::f16, DType::q8_0};
+  const WherePtr more[] = {blocks(), make_where(where::None{})};
+  for (const AttendCase& c : testing::judge_cases(types, more)) check_case(c);
 }
 
 TEST(Trial, DenseChangesNothing) {
-  const Problem problem({.seed = 2, .q_len = 40, .kv_len = 700, .n_heads = 1});
-  Output out = problem.output();
-  std::vector<const Where*> borrowed;
-  const AttendCall call = problem.call(out, borrowed);
+  const Attended attended({.seed = 2, .q_len = 40, .kv_len = 700, .n_heads = 1});
+  const Problem& problem = attended.problem;
+  const AttendCall& call = attended.call;
   const auto rows = sample_rows(40, 8);
   const TrialOutcome outcome = TrialRows(call, 0, rows, team_of(2)).with(problem.where(0));
   for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -111,10 +76,9 @@ TEST(Trial, DenseChangesNothing) {
 }
 
 TEST(Trial, TheTeamChangesNoBit) {
-  const Problem problem({.seed = 3, .q_len = 70, .kv_len = 900, .n_heads = 1, .where = {blocks()}});
-  Output out = problem.output();
-  std::vector<const Where*> borrowed;
-  const AttendCall call = problem.call(out, borrowed);
+  const Attended attended({.seed = 3, .q_len = 70, .kv_len = 900, .n_heads = 1, .where = {blocks()}});
+  const Problem& problem = attended.problem;
+  const AttendCall& call = attended.call;
   const auto rows = sample_rows(70, 9);
   const TrialOutcome alone = TrialRows(call, 0, rows, team_of(1)).with(problem.where(0));
   const TrialOutcome together = TrialRows(call, 0, rows, team_of(3)).with(problem.where(0));

@@ -21,10 +21,25 @@ def scores(q, k, seen, *, scale=None, softcap=0.0, dtype=numpy.float64, order=0)
     if order:
         turned = numpy.random.default_rng(order).permutation(q.shape[2])
         q, k = q[..., turned], k[..., turned]
-    scores_ = (q.transpose(1, 0, 2) @ k.transpose(1, 2, 0)) * dtype(scale if scale is not None else q.shape[2] ** -0.5)
+    scores_ = _products(q, k) * dtype(scale if scale is not None else q.shape[2] ** -0.5)
     if softcap:
         scores_ = dtype(softcap) * numpy.tanh(scores_ / dtype(softcap))
     return numpy.where(seen, scores_, dtype("-inf"))
+
+
+def _products(q, k):
+    """q.k of every pair; in float32 added up one after the other, as a plain loop does and a library's product does not."""
+    if q.dtype == numpy.float64:
+        return q.transpose(1, 0, 2) @ k.transpose(1, 2, 0)
+    sums = numpy.zeros((q.shape[1], q.shape[0], k.shape[0]), q.dtype)
+    for c in range(q.shape[2]):
+        sums += q[:, :, c].T[:, :, None] * k[:, :, c].T[:, None, :]
+    return sums
+
+
+def _sum(values, axis):
+    """One after the other: numpy's own sum adds in pairs, and is no plain loop."""
+    return values.sum(axis=axis) if values.shape[axis] == 0 else numpy.cumsum(values, axis=axis).take(-1, axis=axis)
 
 
 def weights(*args, **more):
@@ -32,7 +47,7 @@ def weights(*args, **more):
     scores_ = scores(*args, **more)
     largest = scores_.max(axis=2, keepdims=True)
     powers = numpy.exp(scores_ - numpy.where(numpy.isfinite(largest), largest, 0))
-    sums = powers.sum(axis=2, keepdims=True)
+    sums = _sum(powers, 2)[:, :, None]
     return powers / numpy.where(sums > 0, sums, 1)
 
 
@@ -50,12 +65,12 @@ def _distances(map_, q_begin):
 
 def _entropy(map_, _back):
     logs = numpy.log(map_, where=map_ > 0, out=numpy.zeros_like(map_))
-    return {"entropy": -(map_ * logs).sum(axis=2)}
+    return {"entropy": -_sum(map_ * logs, 2)}
 
 
 def _distance(map_, back, clip=10):
     back = back.astype(map_.dtype)
-    return {"distance.mean": (map_ * back).sum(axis=2), "distance.clipped": (map_ * numpy.minimum(back, clip)).sum(axis=2)}
+    return {"distance.mean": _sum(map_ * back, 2), "distance.clipped": _sum(map_ * numpy.minimum(back, clip), 2)}
 
 
 def _diagonals(map_, back, offsets=(1,)):
@@ -65,16 +80,16 @@ def _diagonals(map_, back, offsets=(1,)):
 
 def _class_masses(map_, _back, spans=None):
     spans = [(0, map_.shape[2])] if spans is None else spans
-    return {"class_masses": numpy.stack([map_[:, :, begin:end].sum(axis=2) for begin, end in spans], axis=2)}
+    return {"class_masses": numpy.stack([_sum(map_[:, :, begin:end], 2) for begin, end in spans], axis=2)}
 
 
 def _band_sums(map_, back, begin_distance=10, end_distance=51):
-    return {"band_sums": (map_ * ((back >= begin_distance) & (back < end_distance))).sum(axis=1)}
+    return {"band_sums": _sum(map_ * ((back >= begin_distance) & (back < end_distance)), 1)}
 
 
 def _column_sums(map_, _back, squares=True):
-    sums = {"column_sums.sums": map_.sum(axis=1)}
-    return sums | ({"column_sums.squares": (map_**2).sum(axis=1)} if squares else {})
+    sums = {"column_sums.sums": _sum(map_, 1)}
+    return sums | ({"column_sums.squares": _sum(map_**2, 1)} if squares else {})
 
 
 def _rows(map_, back, queries=None):

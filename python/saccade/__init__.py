@@ -6,7 +6,7 @@ q is [batch, seq, heads, head_dim]; NumPy arrays and CPU tensors of torch are re
 mechanism, `show(name)` tells one in full, and the same words work on the command line, in plans and here.
 """
 
-from . import oracle, where
+from . import oracle, weigh, where
 from ._saccade import (
     BlockMask,
     Cost,
@@ -48,5 +48,6 @@ __all__ = [
     "set_threads",
     "show",
     "threads",
+    "weigh",
     "where",
 ]

@@ -14,6 +14,7 @@ _SPECS = {
     "moba": "moba(chunk=64)",
     "power": "power(block=32)",
     "scale_head": "scale_head(0.5)",
+    "softcap": "softcap(5)",
     "quest": "quest(budget=128,share=0,dense_layers=0)",
     "sparge": "sparge(tau=0.9,theta=0.3)",
     "streaming": "streaming(window=256)",
@@ -45,6 +46,8 @@ def example(name, seq_len=1024, seed=1):
     if info["word"] == "see":
         given = {"q": q, "k": k, "probes": {name: dict(_GIVEN.get(name, {}))}}
         return given | ({"v": v} if name == "norms" else {})
+    if info["word"] == "weigh":
+        return {"q": q, "k": k, "v": v, "weigh": _SPECS.get(name, name)}
     if info["word"] == "steer":
         return {"q": q, "k": k, "v": v, "attn": {"rows": [{"heads": "1-2", "attn": "dense", "steer": _SPECS.get(name, name)}]}}
     if info["goes_by"] == "data" and not info["prefill"]:

@@ -2,15 +2,17 @@
 
 #include <nanobind/stl/string.h>
 
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <map>
+#include <string_view>
 
 #include "python/src/arrays.h"
 #include "saccade/base/error.h"
-#include "saccade/plan/fields.h"
 #include "saccade/plan/nearest.h"
+#include "saccade/plan/reader.h"
 #include "saccade/plan/spec.h"
-#include "saccade/weigh/softcap.h"
 
 namespace nb = nanobind;
 
@@ -47,6 +49,32 @@ std::shared_ptr<const Plan> plan_of_dict(nb::handle dict) {
       Plan::from_json(nb::cast<std::string>(nb::module_::import_("json").attr("dumps")(plan))));
 }
 
+std::string spec_of(nb::handle object) {
+  return nb::cast<std::string>(nb::module_::import_("saccade._objects").attr("spec_of")(object));
+}
+
+/// Does a row for these layers, a number or "2-23", speak of this one?
+bool names_layer(nb::handle layers, int layer) {
+  if (!nb::isinstance<nb::str>(layers) && !nb::isinstance<nb::int_>(layers)) {
+    fail_user("weigh: layers must be numbers and ranges such as \"0,3-5\", got a " + kind_of(layers));
+  }
+  const auto ranges = read_ranges(nb::cast<std::string>(nb::str(layers)), "weigh.layers");
+  return std::ranges::any_of(ranges, [&](const Range& range) { return range.begin <= layer && layer < range.end; });
+}
+
+float weigh_of_row(const nb::dict& row, int layer) {
+  constexpr std::string_view kKeys[] = {"layers", "weigh"};
+  for (const nb::handle typed : row.keys()) {
+    const auto key = nb::cast<std::string>(nb::str(typed));
+    if (std::ranges::find(kKeys, key) != std::end(kKeys)) continue;
+    if (key == "heads") fail_user("weigh: the heads of a layer all weigh alike, so a row names no \"heads\"");
+    fail_user("weigh: unknown key \"" + key + "\"; " + suggest(key, kKeys));
+  }
+  if (!row.contains("weigh")) fail_user("weigh: the row has no \"weigh\", so it sets nothing");
+  const float softcap = read_weigh(row["weigh"], layer);
+  return !row.contains("layers") || names_layer(row["layers"], layer) ? softcap : 0.0F;
+}
+
 }  // namespace
 
 Attn read_attn(nb::handle attn) {
@@ -54,29 +82,18 @@ Attn read_attn(nb::handle attn) {
   if (nb::isinstance<Plan>(attn)) return {std::make_shared<const Plan>(nb::cast<const Plan&>(attn))};
   if (nb::isinstance<Patterns>(attn)) return {plan_of_spec("dense"), &nb::cast<const Patterns&>(attn)};
   if (nb::isinstance<nb::dict>(attn)) return {plan_of_dict(attn)};
-  if (nb::hasattr(attn, "name")) {
-    return {plan_of_spec(nb::cast<std::string>(nb::module_::import_("saccade.where").attr("spec_of")(attn)))};
-  }
-  type_error("attn must be a spec, a Plan, a dict, a Selection or an object with a name, got " +
-             nb::cast<std::string>(nb::str(attn.type().attr("__name__"))));
+  if (nb::hasattr(attn, "name")) return {plan_of_spec(spec_of(attn))};
+  type_error("attn must be a spec, a Plan, a dict, a Selection or an object with a name, got " + kind_of(attn));
 }
 
-float read_weigh(const std::string& weigh) {
-  if (weigh == "softmax") return 0.0F;
-  const Spec spec = parse_spec(weigh);
-  const auto fail = [&](const std::string& rule) { fail_user("weigh: " + rule + ", got " + weigh); };
-  if (spec.kind != Spec::Kind::kMechanism) fail("one way to weigh");
-  if (spec.name == "softmax") fail("softmax has no parameters");
-  constexpr std::string_view kKnown[] = {"softmax", "softcap"};
-  if (spec.name != "softcap") fail_user("weigh: there is no '" + spec.name + "'; " + suggest(spec.name, kKnown));
-  double c = weigh::Softcap{}.c;
-  const std::vector<ParamInfo> params{{"c", "number", "50", ""}};
-  if (const std::string* typed = match_args("weigh/softcap", params, spec.args)[0]) {
-    read_value("weigh/softcap", "c", *typed, c);
+float read_weigh(nb::handle weigh, int layer) {
+  if (nb::isinstance<nb::str>(weigh)) {
+    const auto spec = nb::cast<std::string>(weigh);
+    return spec == "softmax" ? 0.0F : build_softcap(parse_spec(spec));
   }
-  const weigh::Softcap softcap{static_cast<float>(c)};
-  softcap.check();
-  return softcap.c;
+  if (nb::isinstance<nb::dict>(weigh)) return weigh_of_row(nb::cast<nb::dict>(weigh), layer);
+  if (nb::hasattr(weigh, "name")) return build_softcap(parse_spec(spec_of(weigh)));
+  type_error("weigh must be a spec, a dict or an object with a name, got " + kind_of(weigh));
 }
 
 float scale_or_default(std::optional<double> scale, Pos head_dim) {

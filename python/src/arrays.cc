@@ -68,9 +68,9 @@ nb::object bits_of_ml_bf16(nb::handle object) {
   return object.attr("view")("uint16");
 }
 
-std::string kind_of(nb::handle object) { return nb::cast<std::string>(nb::str(object.type().attr("__name__"))); }
-
 }  // namespace
+
+std::string kind_of(nb::handle object) { return nb::cast<std::string>(nb::str(object.type().attr("__name__"))); }
 
 void type_error(const std::string& line) { throw nb::type_error(line.c_str()); }
 

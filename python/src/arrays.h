@@ -63,6 +63,9 @@ nanobind::object new_array(nanobind::handle like, const std::vector<Pos>& shape,
 /// [len, n_heads, dim] of an array whose last three dimensions those are, `offset` bytes into it.
 View view_of(const Array& array, std::ptrdiff_t offset);
 
+/// The name of an object's type, for errors.
+std::string kind_of(nanobind::handle object);
+
 [[noreturn]] void type_error(const std::string& line);
 
 }  // namespace saccade::python

@@ -2,17 +2,18 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 
-#include <algorithm>
-#include <limits>
+#include <string>
+#include <tuple>
 #include <utility>
+#include <vector>
 
-#include "python/src/arguments.h"
-#include "python/src/batch.h"
+#include "python/src/arrays.h"
 #include "python/src/bind.h"
 #include "python/src/call.h"
+#include "python/src/def_call.h"
 #include "python/src/engine.h"
-#include "python/src/mask.h"
 #include "python/src/output.h"
+#include "python/src/probes.h"
 #include "saccade/base/error.h"
 #include "saccade/plan/planned.h"
 
@@ -22,43 +23,71 @@ using namespace nb::literals;
 namespace saccade::python {
 namespace {
 
+/// What is wanted of a call.
+struct Results {
+  nb::handle out, probes = nb::none();
+  bool return_lse = false, return_cost = false, allow_nan = false;
+};
+
 /// One call from Python, read and checked, and where its results go.
 class Job {
  public:
-  Job(std::string place, Call& call, Output& output, float* lse, bool allow_nan)
-      : place_(std::move(place)), call_(call), output_(output), lse_(lse), allow_nan_(allow_nan) {}
+  Job(std::string place, const Given& given, const Results& wanted)
+      : place_(std::move(place)),
+        call_(place_, given),
+        output_(wanted.out, given.batch.q, call_.batch.shape_like_q(call_.batch.head_dim_v()), place_ + "out"),
+        wanted_(wanted) {
+    if (!wanted.probes.is_none()) watch(read_probes(wanted.probes, true));
+    if (!wanted.return_lse) return;
+    lse_ = new_array(given.batch.q, call_.batch.shape_like_q(-1), "float32");
+    lse_data_ = reinterpret_cast<float*>(const_cast<std::byte*>(Array(lse_, place_ + "lse").data()));
+  }
 
   /// Without the GIL. Errors: those of attend; ends early once `interrupt` has seen something.
-  PlannedCost run(Interrupt& interrupt) {
-    const Engine::Lock engine;
-    PlannedCost cost;
-    for (Pos i = 0; i < call_.batch.size() && !interrupt.seen(); ++i) run_sequence(i, *engine, interrupt, cost);
-    return cost;
+  void run(Engine& engine, Interrupt& interrupt) {
+    for (Pos i = 0; i < call_.batch.size() && !interrupt.seen(); ++i) run_sequence(i, engine, interrupt);
+  }
+
+  /// o, or (o[, lse][, cost][, what the probes found]).
+  nb::object results() const {
+    nb::list all;
+    all.append(output_.object());
+    if (wanted_.return_lse) all.append(lse_);
+    if (wanted_.return_cost) all.append(nb::cast(cost_));
+    if (!wanted_.probes.is_none()) {
+      all.append(read_all(watches_, static_cast<int>(call_.batch.n_heads()), call_.batch.packed()));
+    }
+    return nb::len(all) == 1 ? output_.object() : nb::tuple(all);
   }
 
  private:
-  void run_sequence(Pos i, Engine& engine, Interrupt& interrupt, PlannedCost& cost) {
+  void watch(const std::vector<WantedProbe>& probes) {
+    if (call_.batch.size() < 1) fail_user(place_ + "there is no sequence for probes to look at");
+    for (Pos i = 0; i < call_.batch.size(); ++i) {
+      call_.want_whole(place_ + "probes: ", i);
+      watches_.emplace_back(probes, Text{call_.batch.q(i).len, call_.batch.k(i).len});
+    }
+  }
+
+  void run_sequence(Pos i, Engine& engine, Interrupt& interrupt) {
     PlannedCall planned = call_.sequence(i);
     AttendCall& attend = planned.attend;
     const Pos row = call_.batch.first_row(i), q_len = attend.q.len;
-    attend.o = output_.view(row, q_len);
-    if (output_.rounds()) {
-      const auto n = static_cast<std::size_t>(q_len * attend.q.n_heads * attend.v.dim);
-      const auto dim_bytes = static_cast<std::ptrdiff_t>(attend.v.dim * static_cast<Pos>(sizeof(float)));
-      attend.o = {engine.scratch(n), q_len, attend.q.n_heads, attend.v.dim, dim_bytes * attend.q.n_heads, dim_bytes};
+    attend.o = output_.rounds() ? engine.scratch_o(attend) : output_.view(row, q_len);
+    if (lse_data_ != nullptr) attend.lse = lse_data_ + row * attend.q.n_heads;
+    std::vector<float> lse_of_probes;
+    if (!watches_.empty()) {
+      watches_[static_cast<std::size_t>(i)].join(planned);
+      lse_of_probes.resize(attend.lse == nullptr ? static_cast<std::size_t>(q_len * attend.q.n_heads) : 0);
+      if (attend.lse == nullptr) attend.lse = lse_of_probes.data();
     }
-    if (lse_ != nullptr) attend.lse = lse_ + row * attend.q.n_heads;
-    // What takes about 10 ms a core is worth looking up from.
-    constexpr Pos kLong = Pos{1} << 27;
-    if (q_len * attend.k.len * attend.q.n_heads * attend.q.dim > kLong) {
-      planned.stop = [&interrupt] { return interrupt.asked(); };
-    }
+    interrupt.watch(planned);
     Team& team = engine.team_for(
         2.0 * static_cast<double>(q_len * attend.k.len * attend.q.n_heads * (attend.q.dim + attend.v.dim)));
     call_.run_parts(planned, i, [&](const PlannedCall& part) {
-      cost += saccade::attend(*call_.attn.plan, part, team, engine.workspace());
+      cost_ += saccade::attend(*call_.attn.plan, part, team, engine.workspace());
     });
-    if (const Pos nan = allow_nan_ ? -1 : first_nan(attend.o, team); nan >= 0 && !interrupt.seen()) {
+    if (const Pos nan = wanted_.allow_nan ? -1 : first_nan(attend.o, team); nan >= 0 && !interrupt.seen()) {
       fail_user(place_ + "o has NaN, first in sequence " + std::to_string(i) + ", query " +
                 std::to_string(nan / attend.q.n_heads) + ", head " + std::to_string(nan % attend.q.n_heads) +
                 ": it looks at NaN or inf in q, k, v or the mask (allow_nan=True returns it)");
@@ -67,70 +96,33 @@ class Job {
   }
 
   std::string place_;  // begins every error
-  Call& call_;
-  Output& output_;
-  float* lse_;
-  bool allow_nan_;
-};
-
-/// What is wanted of a call.
-struct Results {
-  nb::handle out;
-  bool return_lse, return_cost, allow_nan;
+  Call call_;
+  Output output_;
+  Results wanted_;
+  nb::object lse_;
+  float* lse_data_ = nullptr;
+  std::vector<Watches> watches_;  // of each sequence, if there are probes
+  PlannedCost cost_;
 };
 
 /// What attend and decode share.
 nb::object run(const std::string& place, const Given& given, const Results& wanted) {
-  Call call(place, given);
-  Output output(wanted.out, given.batch.q, call.batch.shape_like_q(call.batch.head_dim_v()), place + "out");
-  nb::object lse;
-  float* lse_data = nullptr;
-  if (wanted.return_lse) {
-    lse = new_array(given.batch.q, call.batch.shape_like_q(-1), "float32");
-    lse_data = reinterpret_cast<float*>(const_cast<std::byte*>(Array(lse, place + "lse").data()));
-  }
-  PlannedCost cost;
-  Interrupt interrupt;
-  try {
-    const nb::gil_scoped_release release;
-    cost = Job(place, call, output, lse_data, wanted.allow_nan).run(interrupt);
-  } catch (const Error&) {
-    interrupt.rethrow();
-    throw;
-  }
-  interrupt.rethrow();
-  if (!wanted.return_lse && !wanted.return_cost) return output.object();
-  nb::list results;
-  results.append(output.object());
-  if (wanted.return_lse) results.append(lse);
-  if (wanted.return_cost) results.append(nb::cast(cost));
-  return nb::tuple(results);
+  Job job(place, given, wanted);
+  run_interruptibly([&](Engine& engine, Interrupt& interrupt) { job.run(engine, interrupt); });
+  return job.results();
 }
 
-nb::object attend(nb::handle q, nb::handle k, nb::handle v, nb::handle attn, const std::string& weigh, bool causal,
-                  std::optional<double> scale, nb::handle mask, nb::handle slopes, nb::handle sink_scores,
-                  const std::string& precision, std::optional<Pos> q_begin, nb::handle cu_seqlens,
-                  nb::handle cu_seqlens_k, int layer, nb::handle out, bool return_lse, bool return_cost,
+nb::object attend(Given given, nb::handle v, std::string precision, nb::handle out, bool return_lse, bool return_cost,
+                  bool allow_nan, nb::handle probes) {
+  given.batch.v = v;
+  given.precision = std::move(precision);
+  return run("attend: ", given, {out, probes, return_lse, return_cost, allow_nan});
+}
+
+nb::object decode(nb::handle q, nb::handle k, nb::handle v, nb::handle attn, nb::handle kv_lens, nb::handle weigh,
+                  std::optional<double> scale, nb::handle slopes, nb::handle sink_scores, nb::handle mask,
+                  const std::string& precision, int layer, nb::handle out, bool return_lse, bool return_cost,
                   bool allow_nan) {
-  return run("attend: ",
-             {.batch = {.q = q, .k = k, .v = v, .cu_seqlens = cu_seqlens, .cu_seqlens_k = cu_seqlens_k},
-              .attn = attn,
-              .weigh = weigh,
-              .causal = causal,
-              .scale = scale,
-              .mask = mask,
-              .slopes = slopes,
-              .sink_scores = sink_scores,
-              .precision = precision,
-              .q_begin = q_begin,
-              .layer = layer},
-             {out, return_lse, return_cost, allow_nan});
-}
-
-nb::object decode(nb::handle q, nb::handle k, nb::handle v, nb::handle attn, nb::handle kv_lens,
-                  const std::string& weigh, std::optional<double> scale, nb::handle slopes, nb::handle sink_scores,
-                  nb::handle mask, const std::string& precision, int layer, nb::handle out, bool return_lse,
-                  bool return_cost, bool allow_nan) {
   return run("decode: ",
              {.batch = {.q = q, .k = k, .v = v, .kv_lens = kv_lens, .decodes = true},
               .attn = attn,
@@ -141,7 +133,7 @@ nb::object decode(nb::handle q, nb::handle k, nb::handle v, nb::handle attn, nb:
               .sink_scores = sink_scores,
               .precision = precision,
               .layer = layer},
-             {out, return_lse, return_cost, allow_nan});
+             {.out = out, .return_lse = return_lse, .return_cost = return_cost, .allow_nan = allow_nan});
 }
 
 constexpr const char* kAttendDoc =
@@ -156,7 +148,8 @@ Shapes    q [batch, seq, heads, head_dim]; k, v [batch, kv_len, n_kv_heads, head
           where they lie. o comes in q's library and dtype (rounded once from f32) unless `out` takes it.
 attn      a spec ("window(1024)+sink(4)", see list()), a Plan, a plan or a row of one as a dict, an object of
           saccade.where, or what select() or mask_mod() returned; `layer` picks the plan's rows
-weigh     "softmax" or "softcap(30)"
+weigh     "softmax", "softcap(30)", a row of a plan as a dict ({"layers": "2-23", "weigh": "softcap(30)"}), or an object
+          of saccade.weigh
 causal    False: every query sees every key; only for attn="dense" or a mask_mod
 mask      [seq, kv_len] or [batch or 1, heads or 1, seq, kv_len]: bool (True: visible), or added to the scores; what it
           hides is hidden under any attn. slopes [heads] multiply it, head by head
@@ -164,13 +157,16 @@ sink_scores  [heads]: one more score a head that takes weight and has no value
 precision "auto" (16 bits where keys and values have 16 and the CPU can), "f32", "i16" or "bf16"
 q_begin   position of the first query; kv_len - seq by default, so that the last query sees the last key. The key in
           slot j has position j
-Returns   o, or (o[, lse][, cost])
+probes    what to tell about the maps on the way, as see() takes them; o keeps every bit. What a row's own softmax knows
+          (entropy, distance, diagonals, class_masses, norms, peaks) is told by this very pass, of weights in the call's
+          precision; for the others the keys are looked at once more, in f32
+Returns   o, or (o[, lse][, cost][, what the probes found, as see() returns it])
 Units     lse in natural log; a row that sees no key has o = 0, lse = -inf (or its sink score)
 Errors    ValueError for shapes, specs and numbers, TypeError for dtypes and devices, MemoryError; one line each; so
           for a NaN in o, which stays in the rows that look at it: allow_nan=True returns them. Ctrl-C ends a long call
           soon.
 Accuracy  per row at most 2x the error of plain loops in the same precision, plus 4 eps max|v|
-Cost      2 (head_dim + head_dim_v) FLOP a visited pair; threads as set_threads() says, without the GIL; calls from
+Cost      2 (head_dim + head_dim_v) FLOP a visited pair (probes: docs/speed.md); threads as set_threads() says, without the GIL; calls from
           several Python threads take turns. Memory: no copy of q, k, v; one sequence's o in f32 where o is 16 bits wide;
           a mask that is not f32 or f16 with contiguous rows is translated to f32, one sequence or head at a time
 Source    FlashAttention-2, arXiv:2307.08691; saccade/attend/attend.h)doc";
@@ -215,25 +211,24 @@ void bind_attend(nb::module_& m) {
       .def_ro("heads_dense_by_floor", &PlannedCost::heads_dense_by_floor, "Dense because of floor.")
       .def_ro("heads_dense_by_cost", &PlannedCost::heads_dense_by_cost, "Dense because selecting would not pay.");
 
-  m.def("attend", &attend, "q"_a.none(), "k"_a.none(), "v"_a.none(), "attn"_a = "dense", nb::kw_only(),
-        "weigh"_a = "softmax", "causal"_a = true, "scale"_a = nb::none(), "mask"_a = nb::none(),
-        "slopes"_a = nb::none(), "sink_scores"_a = nb::none(), "precision"_a = "auto", "q_begin"_a = nb::none(),
-        "cu_seqlens"_a = nb::none(), "cu_seqlens_k"_a = nb::none(), "layer"_a = 0, "out"_a = nb::none(),
-        "return_lse"_a = false, "return_cost"_a = false, "allow_nan"_a = false, kAttendDoc,
-        nb::sig("def attend(q: typing.Any, k: typing.Any, v: typing.Any, attn: typing.Any = 'dense', *, weigh: str = "
-                "'softmax', causal: bool = True, scale: float | None = None, mask: typing.Any = None, slopes: "
-                "typing.Any = None, sink_scores: typing.Any = None, precision: str = 'auto', q_begin: int | None = "
-                "None, cu_seqlens: typing.Any = None, cu_seqlens_k: typing.Any = None, layer: int = 0, out: typing.Any "
-                "= None, return_lse: bool = False, return_cost: bool = False, allow_nan: bool = False) -> typing.Any"));
-  m.def("decode", &decode, "q"_a.none(), "k"_a.none(), "v"_a.none(), "attn"_a = "dense", "kv_lens"_a = nb::none(),
-        nb::kw_only(), "weigh"_a = "softmax", "scale"_a = nb::none(), "slopes"_a = nb::none(),
-        "sink_scores"_a = nb::none(), "mask"_a = nb::none(), "precision"_a = "auto", "layer"_a = 0,
-        "out"_a = nb::none(), "return_lse"_a = false, "return_cost"_a = false, "allow_nan"_a = false, kDecodeDoc,
-        nb::sig("def decode(q: typing.Any, k: typing.Any, v: typing.Any, attn: typing.Any = 'dense', kv_lens: "
-                "typing.Any = None, *, weigh: str = 'softmax', scale: float | None = None, slopes: typing.Any = None, "
-                "sink_scores: typing.Any = None, mask: typing.Any = None, precision: str = 'auto', layer: int = 0, "
-                "out: typing.Any = None, return_lse: bool = False, return_cost: bool = False, allow_nan: bool = False) "
-                "-> typing.Any"));
+  def_call(m, "attend", &attend, std::tuple("q"_a.none(), "k"_a.none(), "v"_a.none(), "attn"_a = "dense"),
+           {"q: typing.Any, k: typing.Any, v: typing.Any, attn: typing.Any = 'dense'",
+            ", precision: str = 'auto', out: typing.Any = None, return_lse: bool = False, return_cost: bool = False, "
+            "allow_nan: bool = False, probes: typing.Any = None",
+            "typing.Any"},
+           "precision"_a = "auto", "out"_a = nb::none(), "return_lse"_a = false, "return_cost"_a = false,
+           "allow_nan"_a = false, "probes"_a = nb::none(), kAttendDoc);
+  m.def(
+      "decode", &decode, "q"_a.none(), "k"_a.none(), "v"_a.none(), "attn"_a = "dense", "kv_lens"_a = nb::none(),
+      nb::kw_only(), "weigh"_a = "softmax", "scale"_a = nb::none(), "slopes"_a = nb::none(),
+      "sink_scores"_a = nb::none(), "mask"_a = nb::none(), "precision"_a = "auto", "layer"_a = 0, "out"_a = nb::none(),
+      "return_lse"_a = false, "return_cost"_a = false, "allow_nan"_a = false, kDecodeDoc,
+      nb::sig(
+          "def decode(q: typing.Any, k: typing.Any, v: typing.Any, attn: typing.Any = 'dense', kv_lens: "
+          "typing.Any = None, *, weigh: typing.Any = 'softmax', scale: float | None = None, slopes: typing.Any = None, "
+          "sink_scores: typing.Any = None, mask: typing.Any = None, precision: str = 'auto', layer: int = 0, "
+          "out: typing.Any = None, return_lse: bool = False, return_cost: bool = False, allow_nan: bool = False) "
+          "-> typing.Any"));
 }
 
 }  // namespace saccade::python

@@ -39,7 +39,7 @@ Batch::Batch(const std::string& place, const Given& given)
 /// What holds for each array by itself.
 void Batch::check_rows() const {
   const int n_dims = packed() ? 3 : 4;
-  for (const Array* array : {&q_, &k_, v_ ? &*v_ : &k_}) {
+  for (const Array* array : {&q_, &k_, &values()}) {
     if (array->ndim() != n_dims && !(array == &q_ && one_query_)) {
       fail_user(array->name() +
                 (packed() ? " must be [total, heads, head_dim] where cu_seqlens is given"

@@ -27,7 +27,8 @@ class Batch {
   Pos size() const { return size_; }
   View q(Pos i) const;
   View k(Pos i) const { return keys(k_, i); }
-  View v(Pos i) const { return keys(*v_, i); }
+  /// The keys where no values were given: who looks at none reads them.
+  View v(Pos i) const { return keys(values(), i); }
   /// The first of the sequence's rows, all of the batch's queries counted through.
   Pos first_row(Pos i) const;
   Pos n_rows() const;
@@ -39,11 +40,12 @@ class Batch {
   Pos n_heads() const { return q_.shape(q_.ndim() - 2); }
   Pos n_kv_heads() const { return k_.shape(k_.ndim() - 2); }
   Pos head_dim() const { return q_.shape(q_.ndim() - 1); }
-  Pos head_dim_v() const { return v_->shape(v_->ndim() - 1); }
+  Pos head_dim_v() const { return values().shape(values().ndim() - 1); }
   /// q's shape, the last dimension `last`; without one when `last` < 0.
   std::vector<Pos> shape_like_q(Pos last) const;
 
  private:
+  const Array& values() const { return v_ ? *v_ : k_; }
   View keys(const Array& array, Pos i) const;
   void check_rows() const;
   Pos checked_size(const std::string& place) const;

@@ -40,7 +40,7 @@ Call::Call(const std::string& place, const Given& given)
       attn(read_attn(given.attn)),
       causal_(given.causal),
       scale_(scale_or_default(given.scale, batch.head_dim())),
-      softcap_(read_weigh(given.weigh)),
+      softcap_(read_weigh(given.weigh, given.layer)),
       precision_(parse_precision(given.precision)),
       q_begin_(given.q_begin),
       layer_(given.layer),
@@ -75,7 +75,6 @@ void Call::check_given(const std::string& place) const {
 }
 
 void Call::check_patterns(const std::string& place) const {
-  const Patterns& given = *attn.patterns;
   const Pos n_heads = batch.n_heads();
   for (const auto& of_heads : patterns_) {
     const auto n = static_cast<Pos>(of_heads.size());
@@ -87,20 +86,32 @@ void Call::check_patterns(const std::string& place) const {
     fail_user(place + "attn holds patterns for " + std::to_string(n) + " sequences, the batch has " +
               std::to_string(batch.size()));
   }
-  for (Pos i = 0; i < batch.size(); ++i) {
-    if (batch.q(i).len == given.q_len && batch.k(i).len == given.kv_len) continue;
-    fail_user(place + "attn was made for q_len " + std::to_string(given.q_len) + " and kv_len " +
-              std::to_string(given.kv_len) + ", got " + std::to_string(batch.q(i).len) + " and " +
+  for (Pos i = 0; i < batch.size(); ++i) check_shape(place, i);
+}
+
+void Call::check_shape(const std::string& place, Pos i) const {
+  const Patterns::Shape& made_for = attn.patterns->shape(i);
+  if (batch.q(i).len != made_for.q_len || batch.k(i).len != made_for.kv_len) {
+    fail_user(place + "attn was made for q_len " + std::to_string(made_for.q_len) + " and kv_len " +
+              std::to_string(made_for.kv_len) + ", got " + std::to_string(batch.q(i).len) + " and " +
               std::to_string(batch.k(i).len));
   }
-  if (q_begin_ && *q_begin_ != given.q_begin) {
-    fail_user(place + "attn was made for q_begin " + std::to_string(given.q_begin) + ", got " +
+  if (q_begin_ && *q_begin_ != made_for.q_begin) {
+    fail_user(place + "attn was made for q_begin " + std::to_string(made_for.q_begin) + ", got " +
               std::to_string(*q_begin_));
   }
-  if (causal_ && given.q_len > given.kv_len) {
-    fail_user(place + "attn with causal needs a key for each query, got " + std::to_string(given.q_len) +
-              " queries and " + std::to_string(given.kv_len) + " keys");
+  if (causal_ && made_for.q_len > made_for.kv_len) {
+    fail_user(place + "attn with causal needs a key for each query, got " + std::to_string(made_for.q_len) +
+              " queries and " + std::to_string(made_for.kv_len) + " keys");
   }
+}
+
+void Call::want_whole(const std::string& place, Pos i) const {
+  if (mask_ && mask_->per_head()) fail_user(place + "it sees all heads at once, and the mask has heads of its own");
+  const Pos q_len = batch.q(i).len, kv_len = batch.k(i).len;
+  if (!skips_rows_before_keys() || q_len <= kv_len) return;
+  fail_user(place + "each query needs a key of its own, or q_begin, got " + std::to_string(q_len) + " queries and " +
+            std::to_string(kv_len) + " keys");
 }
 
 PlannedCall Call::sequence(Pos i) const {
@@ -115,8 +126,8 @@ PlannedCall Call::sequence(Pos i) const {
   call.scale = scale_;
   call.softcap = softcap_;
   call.precision = precision_;
-  call.q_begin =
-      attn.patterns != nullptr ? attn.patterns->q_begin : q_begin_.value_or(std::max<Pos>(0, call.k.len - call.q.len));
+  call.q_begin = attn.patterns != nullptr ? attn.patterns->shape(i).q_begin
+                                          : q_begin_.value_or(std::max<Pos>(0, call.k.len - call.q.len));
   planned.layer = layer_;
   planned.causal = causal_;
   return planned;

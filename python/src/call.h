@@ -16,7 +16,7 @@ namespace saccade::python {
 struct Given {
   Batch::Given batch;
   nanobind::handle attn;
-  std::string weigh = "softmax";
+  nanobind::handle weigh;
   bool causal = true;
   std::optional<double> scale = {};
   nanobind::handle mask = nanobind::none();
@@ -45,6 +45,10 @@ class Call {
   /// Where there are fewer keys than queries, the first queries stand before every key.
   bool skips_rows_before_keys() const { return causal_ && !q_begin_; }
 
+  /// For what has to see all queries and heads of a sequence at once. Errors: ValueError, one line that begins `place`,
+  /// where a query stands before every key, or the mask has heads of its own.
+  void want_whole(const std::string& place, Pos i) const;
+
   Batch batch;
   Attn attn;
 
@@ -54,6 +58,7 @@ class Call {
                         const std::function<void(const PlannedCall&)>& run);
   void check_given(const std::string& place) const;
   void check_patterns(const std::string& place) const;
+  void check_shape(const std::string& place, Pos i) const;
 
   bool causal_;
   float scale_, softcap_;

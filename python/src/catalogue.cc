@@ -4,6 +4,7 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 
+#include "python/src/arguments.h"
 #include "python/src/bind.h"
 #include "saccade/base/error.h"
 #include "saccade/plan/catalogue_json.h"
@@ -48,6 +49,9 @@ void bind_catalogue(nb::module_& m) {
   m.def("show", &show, "name"_a,
         "One mechanism in full, as a dict. Errors: ValueError for an unknown name, with its nearest neighbour.",
         nb::sig("def show(name: str) -> dict[str, typing.Any]"));
+  m.def("softcap_of", &read_weigh, "weigh"_a, "layer"_a = 0,
+        "The soft cap that a `weigh` argument asks for in a layer, 0 for none. Errors: ValueError, one line.",
+        nb::sig("def softcap_of(weigh: typing.Any, layer: int = 0) -> float"));
 }
 
 }  // namespace saccade::python

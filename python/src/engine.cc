@@ -1,6 +1,5 @@
 #include "python/src/engine.h"
 
-#include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 #include <pthread.h>
@@ -11,7 +10,6 @@
 #include <thread>
 
 #include "python/src/bind.h"
-#include "saccade/base/error.h"
 #include "saccade/kernel/targets.h"
 
 namespace nb = nanobind;
@@ -51,9 +49,12 @@ void Engine::set_threads(int n) {
   n_threads_ = n;
 }
 
-float* Engine::scratch(std::size_t n) {
+MutableView Engine::scratch_o(const AttendCall& call) {
+  const Pos len = call.q.len, n_heads = call.q.n_heads, dim = call.v.dim;
+  const auto n = static_cast<std::size_t>(len * n_heads * dim);
   if (scratch_.size() < n) scratch_ = {}, scratch_.resize(n);
-  return scratch_.data();
+  const auto dim_bytes = static_cast<std::ptrdiff_t>(dim * static_cast<Pos>(sizeof(float)));
+  return {scratch_.data(), len, n_heads, dim, dim_bytes * n_heads, dim_bytes};
 }
 
 bool Interrupt::asked() {
@@ -63,6 +64,13 @@ bool Interrupt::asked() {
   const nb::gil_scoped_acquire gil;
   seen_ = PyErr_CheckSignals() != 0;
   return seen_;
+}
+
+void Interrupt::watch(PlannedCall& call) {
+  constexpr Pos kLong = Pos{1} << 27;
+  const AttendCall& attend = call.attend;
+  if (attend.q.len * attend.k.len * attend.q.n_heads * attend.q.dim <= kLong) return;
+  call.stop = [this] { return asked(); };
 }
 
 void Interrupt::rethrow() const {

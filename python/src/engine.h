@@ -1,12 +1,16 @@
 #pragma once
 
+#include <nanobind/nanobind.h>
+
 #include <chrono>
 #include <memory>
 #include <mutex>
 #include <vector>
 
 #include "saccade/attend/attend.h"
+#include "saccade/base/error.h"
 #include "saccade/base/team.h"
+#include "saccade/plan/planned.h"
 
 namespace saccade::python {
 
@@ -30,8 +34,8 @@ class Engine {
   /// For a call of so many FLOP: waking threads takes longer than a small one does alone.
   Team& team_for(double flop) { return flop < kSmall ? alone_ : team(); }
   Workspace& workspace() { return workspace_; }
-  /// f32 [n], what an earlier call left in it; good until the next request.
-  float* scratch(std::size_t n);
+  /// Room for the call's o in f32, with what an earlier call left in it; good until the next request.
+  MutableView scratch_o(const AttendCall& call);
 
   int n_threads() const { return n_threads_; }
   void set_threads(int n);
@@ -55,10 +59,29 @@ class Interrupt {
   bool seen() const { return seen_; }
   void rethrow() const;
 
+  /// Has the call ask, where it is one that takes long enough to be worth looking up from: some 10 ms of a core.
+  void watch(PlannedCall& call);
+
  private:
   using Clock = std::chrono::steady_clock;
   Clock::time_point last_ = Clock::now();
   bool seen_ = false;
 };
+
+/// Calls `work(engine, interrupt)` with the engine locked and without the GIL. What the user's Ctrl-C ended, or what
+/// came to its end just before it, raises what the signal's handler raised.
+template <class Work>
+void run_interruptibly(const Work& work) {
+  Interrupt interrupt;
+  try {
+    const nanobind::gil_scoped_release release;
+    const Engine::Lock engine;
+    work(*engine, interrupt);
+  } catch (const Error&) {
+    interrupt.rethrow();
+    throw;
+  }
+  interrupt.rethrow();
+}
 
 }  // namespace saccade::python

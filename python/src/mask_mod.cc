@@ -37,9 +37,8 @@ void add(BlockMasks& masks, int sequence, int head, Pos row, Pos key, const Seen
 
 HeadPattern head_of(const BlockMasks& masks, int head, int sequence) {
   const std::size_t at = place(masks, sequence, head);
-  return {masks.of_sequence[static_cast<std::size_t>(sequence)][at],
-          {masks.q_begin, masks.q_begin + masks.q_len},
-          masks.kv_len};
+  const Patterns::Shape& shape = masks.shape(sequence);
+  return {masks.of_sequence[static_cast<std::size_t>(sequence)][at], shape.q_positions(), shape.kv_len};
 }
 
 /// A number of each of the masks, added up.
@@ -62,8 +61,9 @@ std::int64_t bytes(const BlockMasks& masks) {
 
 std::string print(const BlockMasks& masks) {
   return "BlockMask(batch=" + std::to_string(masks.blocks.size()) +
-         ", heads=" + std::to_string(masks.blocks[0].size()) + ", q_len=" + std::to_string(masks.q_len) +
-         ", kv_len=" + std::to_string(masks.kv_len) + ", block=" + std::to_string(masks.blocks[0][0]->block()) + ")";
+         ", heads=" + std::to_string(masks.blocks[0].size()) + ", q_len=" + std::to_string(masks.shape(0).q_len) +
+         ", kv_len=" + std::to_string(masks.shape(0).kv_len) +
+         ", block=" + std::to_string(masks.blocks[0][0]->block()) + ")";
 }
 
 }  // namespace
@@ -72,8 +72,8 @@ BlockMasks::BlockMasks(Pos queries, Pos keys, Pos block, int batch, int heads) {
   if (batch < 1 || heads < 1) {
     fail_user("mask_mod: batch and heads must be >= 1, got " + std::to_string(batch) + " and " + std::to_string(heads));
   }
-  q_len = queries, kv_len = keys;
-  q_begin = std::max<Pos>(0, keys - queries);
+  const Pos q_begin = std::max<Pos>(0, keys - queries);
+  shapes = {{queries, keys, q_begin}};
   blocks.resize(static_cast<std::size_t>(batch));
   for (auto& of_heads : blocks) {
     auto& patterns = of_sequence.emplace_back();
@@ -90,8 +90,10 @@ void bind_mask_mod(nb::module_& m) {
       .def(nb::init<Pos, Pos, Pos, int, int>(), "q_len"_a, "kv_len"_a, "block"_a, "batch"_a, "heads"_a,
            "Nobody sees anything; `mask_mod` fills it.")
       .def("_add", &add)
-      .def_ro("q_len", &BlockMasks::q_len, "queries it was made for")
-      .def_ro("kv_len", &BlockMasks::kv_len, "keys it was made for")
+      .def_prop_ro(
+          "q_len", [](const BlockMasks& masks) { return masks.shape(0).q_len; }, "queries it was made for")
+      .def_prop_ro(
+          "kv_len", [](const BlockMasks& masks) { return masks.shape(0).kv_len; }, "keys it was made for")
       .def_prop_ro(
           "batch", [](const BlockMasks& masks) { return masks.blocks.size(); }, "sequences; 1: the same for all")
       .def_prop_ro(

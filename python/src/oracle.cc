@@ -1,19 +1,21 @@
 #include <nanobind/nanobind.h>
-#include <nanobind/stl/optional.h>
-#include <nanobind/stl/string.h>
 
 #include <algorithm>
 #include <limits>
+#include <tuple>
 #include <vector>
 
 #include "python/src/arrays.h"
 #include "python/src/bind.h"
 #include "python/src/call.h"
+#include "python/src/def_call.h"
 #include "python/src/engine.h"
 #include "python/src/round.h"
 #include "saccade/oracle/attention.h"
 #include "saccade/plan/planned.h"
 #include "saccade/weigh/softcap.h"
+#include "saccade/where/parts/parallel.h"
+#include "saccade/where/parts/stoppable_team.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -84,7 +86,8 @@ void attend_part(const Plan& plan, const PlannedCall& part, const Result& result
   for (int head = static_cast<int>(numbers.size()); head < call.q.n_heads; ++head) numbers.push_back(head);
   const std::vector<HeadEdit> edits = plan.edits(part.layer, numbers);
   const auto shape = [&](double score) { return weigh::Softcap{call.softcap}.shape(score); };
-  parallel_for(team, plain.q_len * plain.n_heads, [&](Pos n, int) {
+  StoppableTeam stoppable(team, part.stop, "oracle.attend: stopped by the caller");
+  parallel_for_or_throw(stoppable, plain.q_len * plain.n_heads, [&](Pos n) {
     const Pos i = n / plain.n_heads, head = n % plain.n_heads;
     const HeadEdit edit = edits.empty() ? HeadEdit{} : edits[static_cast<std::size_t>(head)];
     const oracle::Inputs& in = edit.uniform ? uniform : plain;
@@ -102,11 +105,11 @@ void attend_part(const Plan& plan, const PlannedCall& part, const Result& result
   });
 }
 
-void attend_all(Call& call, const Result& result) {
-  const Engine::Lock engine;
+void attend_all(Call& call, const Result& result, Team& team, Interrupt& interrupt) {
   std::vector<float> o, lse;
   for (Pos i = 0; i < call.batch.size(); ++i) {
     PlannedCall planned = call.sequence(i);
+    planned.stop = [&interrupt] { return interrupt.asked(); };
     AttendCall& attend = planned.attend;
     // Rows that stand before every key are filled in here, in f32, which has room for a zero and a sink score.
     const Pos q_len = attend.q.len;
@@ -118,7 +121,7 @@ void attend_all(Call& call, const Result& result) {
     const Pos first = call.batch.first_row(i);
     std::fill_n(result.o + first * result.n_heads * result.dim, o.size(), 0.0);
     call.run_parts(planned, i, [&](const PlannedCall& part) {
-      attend_part(*call.attn.plan, part, result, first + q_len - part.attend.q.len, engine->team());
+      attend_part(*call.attn.plan, part, result, first + q_len - part.attend.q.len, team);
     });
     if (q_len <= attend.k.len) continue;
     const Pos n_before = q_len - attend.k.len;
@@ -128,30 +131,16 @@ void attend_all(Call& call, const Result& result) {
   }
 }
 
-nb::object attend(nb::handle q, nb::handle k, nb::handle v, nb::handle attn, const std::string& weigh, bool causal,
-                  std::optional<double> scale, nb::handle mask, nb::handle slopes, nb::handle sink_scores,
-                  std::optional<Pos> q_begin, nb::handle cu_seqlens, nb::handle cu_seqlens_k, int layer) {
-  Call call("oracle.attend: ",
-            {.batch = {.q = q, .k = k, .v = v, .cu_seqlens = cu_seqlens, .cu_seqlens_k = cu_seqlens_k},
-             .attn = attn,
-             .weigh = weigh,
-             .causal = causal,
-             .scale = scale,
-             .mask = mask,
-             .slopes = slopes,
-             .sink_scores = sink_scores,
-             .q_begin = q_begin,
-             .layer = layer});
-  nb::object o = new_array(q, call.batch.shape_like_q(call.batch.head_dim_v()), "float64");
-  nb::object lse = new_array(q, call.batch.shape_like_q(-1), "float64");
+nb::object attend(Given given, nb::handle v) {
+  given.batch.v = v;
+  Call call("oracle.attend: ", given);
+  nb::object o = new_array(given.batch.q, call.batch.shape_like_q(call.batch.head_dim_v()), "float64");
+  nb::object lse = new_array(given.batch.q, call.batch.shape_like_q(-1), "float64");
   const auto data = [](nb::handle array) {
     return reinterpret_cast<double*>(const_cast<std::byte*>(Array(array, "oracle: result").data()));
   };
   const Result result{data(o), data(lse), call.batch.n_heads(), call.batch.head_dim_v()};
-  {
-    const nb::gil_scoped_release release;
-    attend_all(call, result);
-  }
+  run_interruptibly([&](Engine& engine, Interrupt& interrupt) { attend_all(call, result, engine.team(), interrupt); });
   return nb::make_tuple(o, lse);
 }
 
@@ -176,20 +165,13 @@ void merge(const Doubles& o_a, const Doubles& lse_a, const Doubles& o_b, const D
 }  // namespace
 
 void bind_oracle(nb::module_& m) {
-  m.def("oracle_attend", &attend, "q"_a.none(), "k"_a.none(), "v"_a.none(), "attn"_a = "dense", nb::kw_only(),
-        "weigh"_a = "softmax", "causal"_a = true, "scale"_a = nb::none(), "mask"_a = nb::none(),
-        "slopes"_a = nb::none(), "sink_scores"_a = nb::none(), "q_begin"_a = nb::none(), "cu_seqlens"_a = nb::none(),
-        "cu_seqlens_k"_a = nb::none(), "layer"_a = 0,
-        R"(The definition of attend(), in fp64, on what its heads choose: (o, lse), both f64.
+  def_call(
+      m, "oracle_attend", &attend, std::tuple("q"_a.none(), "k"_a.none(), "v"_a.none(), "attn"_a = "dense"),
+      {"q: typing.Any, k: typing.Any, v: typing.Any, attn: typing.Any = 'dense'", "", "tuple[typing.Any, typing.Any]"},
+      R"(The definition of attend(), in fp64, on what its heads choose: (o, lse), both f64.
 
 Takes what attend() takes; storage is decoded without rounding first. Cost: every pair of every row, one after the
-other.)",
-        nb::sig(
-            "def oracle_attend(q: typing.Any, k: typing.Any, v: typing.Any, attn: typing.Any = 'dense', *, weigh: str "
-            "= 'softmax', causal: bool = True, scale: float | None = None, mask: typing.Any = None, slopes: "
-            "typing.Any = None, sink_scores: typing.Any = None, q_begin: int | None = None, cu_seqlens: "
-            "typing.Any = None, cu_seqlens_k: typing.Any = None, layer: int = 0) -> tuple[typing.Any, "
-            "typing.Any]"));
+other; Ctrl-C ends it soon.)");
   m.def("oracle_merge", &merge, "o_a"_a, "lse_a"_a, "o_b"_a, "lse_b"_a, "o"_a, "lse"_a,
         "The definition of merge(), in fp64, into o and lse; saccade.oracle.merge checks and makes the arrays.");
 }

@@ -9,9 +9,8 @@
 #include <utility>
 #include <vector>
 
-#include "python/src/arguments.h"
-#include "python/src/batch.h"
 #include "python/src/bind.h"
+#include "python/src/call.h"
 #include "python/src/engine.h"
 #include "python/src/head_pattern.h"
 #include "python/src/owned.h"
@@ -38,16 +37,24 @@ const char* name_of(Scope scope) {
 
 /// What select() found, for each sequence and query head; `attend` takes it as `attn`.
 struct Selected : Patterns {
-  Selection whole;  ///< of all sequences: scope, lifetime, cost and counts; of_head is empty
+  Selection whole;      ///< of all sequences: scope, lifetime, cost and counts; of_head is empty
+  bool packed = false;  ///< the sequences were cut by cu_seqlens, and each has a shape of its own
 
   int n_heads() const { return static_cast<int>(of_sequence[0].size()); }
   HeadPattern head(int head, int sequence) const {
     if (sequence < 0 || sequence >= static_cast<int>(of_sequence.size()) || head < 0 || head >= n_heads()) {
       fail_user("select: there is no sequence " + std::to_string(sequence) + " with a head " + std::to_string(head));
     }
-    return {of_sequence[static_cast<std::size_t>(sequence)][static_cast<std::size_t>(head)],
-            {q_begin, q_begin + q_len},
-            kv_len};
+    const Shape& of = shape(sequence);
+    return {of_sequence[static_cast<std::size_t>(sequence)][static_cast<std::size_t>(head)], of.q_positions(),
+            of.kv_len};
+  }
+  /// A number of all sequences, or a tuple with one for each.
+  nb::object of_shape(Pos Shape::*number) const {
+    if (!packed) return nb::int_(shape(0).*number);
+    nb::list all;
+    for (const Shape& one : shapes) all.append(one.*number);
+    return nb::tuple(all);
   }
 };
 
@@ -62,32 +69,22 @@ void add(const Selection& some, Selected& out) {
   out.whole.n_dense_by_cost += some.n_dense_by_cost;
 }
 
-struct Options {
-  std::optional<double> scale;
-  std::optional<Pos> q_begin;
-  float softcap = 0.0F;
-  int layer = 0;
-  bool fallbacks = true;
-};
-
-Selected select(const Attn& attn, const Batch& batch, const Options& options) {
-  if (attn.patterns != nullptr) fail_user("select: attn must name what chooses, got a choice that was made");
-  if (batch.size() < 1) fail_user("select: there is no sequence to choose for");
+Selected select(const Given& given, bool fallbacks) {
+  Call call("select: ", given);
+  if (call.attn.patterns != nullptr) fail_user("select: attn must name what chooses, got a choice that was made");
+  if (call.batch.size() < 1) fail_user("select: there is no sequence to choose for");
   Selected out;
-  out.q_len = batch.q(0).len, out.kv_len = batch.k(0).len;
-  out.q_begin = options.q_begin.value_or(out.kv_len - out.q_len);
-  if (out.q_begin < 0) fail_user("select: q_begin must be >= 0, got " + std::to_string(out.q_begin));
-  const nb::gil_scoped_release others_may_run;
-  const Engine::Lock engine;
-  for (Pos sequence = 0; sequence < batch.size(); ++sequence) {
-    PlannedCall call{.layer = options.layer, .fallbacks = options.fallbacks};
-    call.attend.q = batch.q(sequence);
-    call.attend.k = batch.k(sequence);
-    call.attend.q_begin = out.q_begin;
-    call.attend.scale = scale_or_default(options.scale, batch.head_dim());
-    call.attend.softcap = options.softcap;
-    add(choose(*attn.plan, call, engine->team()), out);
-  }
+  out.packed = call.batch.packed();
+  for (Pos i = 0; i < call.batch.size(); ++i) call.want_whole("select: ", i);
+  run_interruptibly([&](Engine& engine, Interrupt& interrupt) {
+    for (Pos i = 0; i < call.batch.size() && !interrupt.seen(); ++i) {
+      PlannedCall planned = call.sequence(i);
+      planned.fallbacks = fallbacks;
+      interrupt.watch(planned);
+      out.shapes.push_back({planned.attend.q.len, planned.attend.k.len, planned.attend.q_begin});
+      add(choose(*call.attn.plan, planned, engine.team()), out);
+    }
+  });
   return out;
 }
 
@@ -103,9 +100,11 @@ nb::object of_each_head(const Selected& selected, const auto& number) {
 }
 
 nb::object density(const Selected& selected) {
-  const auto dense = static_cast<double>(dense_pairs(selected.q_begin, selected.q_len, selected.kv_len, 1));
-  return of_each_head<double>(
-      selected, [&](const HeadPattern& head) { return dense > 0 ? static_cast<double>(pairs_of(head)) / dense : 0.0; });
+  return of_each_head<double>(selected, [](const HeadPattern& head) {
+    const auto dense =
+        static_cast<double>(dense_pairs(head.q_positions.begin, head.q_positions.size(), head.kv_len, 1));
+    return dense > 0 ? static_cast<double>(pairs_of(head)) / dense : 0.0;
+  });
 }
 
 nb::dict cost(const Selected& selected) {
@@ -118,32 +117,32 @@ nb::dict cost(const Selected& selected) {
   return out;
 }
 
-constexpr const char* kSelectDoc = R"doc(What `attn` lets each head look at, before any attention runs.
+constexpr const char* kSelectDoc =
+    R"doc(What `attn` lets each head look at, before any attention runs.
 
-q           [batch, seq, heads, head_dim]: f32, f16 or bf16
-k           [batch, kv_len, n_kv_heads, head_dim]
-attn        a spec, a Plan, a dict, or an object with a name, as for `attend`
-weigh       "softmax" or "softcap(30)", for selectors that look at scores
-scale       multiplies q.k;
-1 / sqrt(head_dim) when not given q_begin position of the first query;
-kv_len - seq when not given layer which layer of the plan,
-    and of seeds fallbacks off : selectors never run dense because a text is short or selecting would not pay
-
-                                                                                          Returns a Selection,
-    which `attend(q, k, v, attn = selection)` takes as it is.
-
-    Errors ValueError,
-    one line;
-MemoryError Cost that of the selectors(Selection.cost); patterns cost nothing
-)doc";
+Shapes    q [batch, seq, heads, head_dim]; k [batch, kv_len, n_kv_heads, head_dim]: f32, f16 or bf16. With cu_seqlens
+          (and cu_seqlens_k), as for attend: [total, heads, head_dim]
+attn      a spec, a Plan, a dict, or an object with a name, as for attend
+weigh     as for attend, for selectors that look at scores
+scale     multiplies q.k; 1 / sqrt(head_dim) when not given
+q_begin   position of the first query; kv_len - seq when not given
+layer     which layer of the plan, and of seeds
+fallbacks False: selectors never run dense because a text is short or selecting would not pay
+Returns   a Selection, which attend(q, k, v, attn=selection) takes as it is, with the same cu_seqlens
+Errors    ValueError, one line; MemoryError. Ctrl-C ends a long choice soon
+Cost      that of the selectors (Selection.cost); patterns cost nothing)doc";
 
 }  // namespace
 
 void bind_select(nb::module_& m) {
   nb::class_<Selected, Patterns>(m, "Selection", "What each head of a call looks at: the answer of `select`.")
-      .def_ro("q_begin", &Selected::q_begin, "position of the first query")
-      .def_ro("q_len", &Selected::q_len, "queries")
-      .def_ro("kv_len", &Selected::kv_len, "keys")
+      .def_prop_ro(
+          "q_begin", [](const Selected& all) { return all.of_shape(&Patterns::Shape::q_begin); },
+          "position of the first query; where cu_seqlens cut the sequences, a tuple with that of each")
+      .def_prop_ro(
+          "q_len", [](const Selected& all) { return all.of_shape(&Patterns::Shape::q_len); }, "queries, likewise")
+      .def_prop_ro(
+          "kv_len", [](const Selected& all) { return all.of_shape(&Patterns::Shape::kv_len); }, "keys, likewise")
       .def_prop_ro(
           "batch", [](const Selected& all) { return all.of_sequence.size(); }, "sequences")
       .def_prop_ro("heads", &Selected::n_heads, "query heads")
@@ -190,20 +189,30 @@ void bind_select(nb::module_& m) {
           "'visits'          anything else, as `visits` has it")
       .def("__repr__", [](const Selected& all) {
         return "Selection(batch=" + std::to_string(all.of_sequence.size()) +
-               ", heads=" + std::to_string(all.n_heads()) + ", q_len=" + std::to_string(all.q_len) +
-               ", kv_len=" + std::to_string(all.kv_len) + ", scope='" + name_of(all.whole.scope) + "')";
+               ", heads=" + std::to_string(all.n_heads()) +
+               ", q_len=" + nb::repr(all.of_shape(&Patterns::Shape::q_len)).c_str() +
+               ", kv_len=" + nb::repr(all.of_shape(&Patterns::Shape::kv_len)).c_str() + ", scope='" +
+               name_of(all.whole.scope) + "')";
       });
   m.def(
       "select",
-      [](nb::handle q, nb::handle k, nb::handle attn, const std::string& weigh, std::optional<double> scale,
-         std::optional<Pos> q_begin, int layer, bool fallbacks) {
-        const nb::object none = nb::none();
-        const Batch batch("select: ",
-                          {.q = q, .k = k, .v = none, .cu_seqlens = none, .cu_seqlens_k = none, .kv_lens = none});
-        return select(read_attn(attn), batch, {scale, q_begin, read_weigh(weigh), layer, fallbacks});
+      [](nb::handle q, nb::handle k, nb::handle attn, nb::handle weigh, std::optional<double> scale,
+         std::optional<Pos> q_begin, nb::handle cu_seqlens, nb::handle cu_seqlens_k, int layer, bool fallbacks) {
+        return select({.batch = {.q = q, .k = k, .cu_seqlens = cu_seqlens, .cu_seqlens_k = cu_seqlens_k},
+                       .attn = attn,
+                       .weigh = weigh,
+                       .scale = scale,
+                       .q_begin = q_begin,
+                       .layer = layer},
+                      fallbacks);
       },
-      "q"_a, "k"_a, "attn"_a, nb::kw_only(), "weigh"_a = "softmax", "scale"_a = nb::none(), "q_begin"_a = nb::none(),
-      "layer"_a = 0, "fallbacks"_a = true, kSelectDoc);
+      "q"_a.none(), "k"_a.none(), "attn"_a, nb::kw_only(), "weigh"_a = "softmax", "scale"_a = nb::none(),
+      "q_begin"_a = nb::none(), "cu_seqlens"_a = nb::none(), "cu_seqlens_k"_a = nb::none(), "layer"_a = 0,
+      "fallbacks"_a = true, kSelectDoc,
+      nb::sig(
+          "def select(q: typing.Any, k: typing.Any, attn: typing.Any, *, weigh: typing.Any = 'softmax', scale: float | "
+          "None = None, q_begin: int | None = None, cu_seqlens: typing.Any = None, cu_seqlens_k: typing.Any = None, "
+          "layer: int = 0, fallbacks: bool = True) -> Selection"));
 }
 
 }  // namespace saccade::python

@@ -5,6 +5,7 @@ import numpy
 import pytest
 import rule
 import saccade
+from saccade import see_oracle
 
 PLACES = [info["name"] for info in saccade.list("where")]
 # Whose result is not attention over fewer keys: all of them, none of them.
@@ -12,7 +13,7 @@ SEES_ALL, SEES_NOTHING = {"dense"}, {"none"}
 
 
 def test_every_word_is_tested():
-    assert {info["word"] for info in saccade.list()} == {"where", "see", "steer"}  # see: test_see.py
+    assert {info["word"] for info in saccade.list()} == {"where", "see", "steer", "weigh"}  # see: test_see.py
 
 
 def uniform(o, v, seen):
@@ -37,6 +38,22 @@ def test_an_edit_does_what_its_definition_says_to_its_heads_alone(name):
     shown = numpy.broadcast_to(seen, (4, 256, 256))
     plain_of = lambda order: EDITED[name](rule.plain_attention(q[0], k[0], v[0], shown, order), v[0].astype(numpy.float32), seen)[:, 1:3]
     rule.assert_rows(o[:, 1:3], exact, size, plain_of, name)
+
+
+@pytest.mark.parametrize("name", [info["name"] for info in saccade.list("weigh")])
+def test_a_way_to_weigh_equals_its_definition(name):
+    given = saccade.example(name, seq_len=256)
+    q, k, v = (given[part] for part in "qkv")
+    o = saccade.attend(**given, precision="f32")
+    assert (name == "softmax") == numpy.array_equal(o, saccade.attend(q, k, v, precision="f32"))
+    seen = numpy.broadcast_to(numpy.tri(256, dtype=bool), (4, 256, 256))
+    softcap = saccade._saccade.softcap_of(given["weigh"])
+    weights = see_oracle.weights(q[0], k[0], seen, softcap=softcap)
+    values = numpy.repeat(v[0], 2, axis=1).astype(numpy.float64)
+    exact = (weights @ values.transpose(1, 0, 2)).transpose(1, 0, 2)
+    assert numpy.allclose(saccade.oracle.attend(**given)[0][0], exact, rtol=0, atol=1e-12)
+    plain_of = lambda order: rule.plain_attention(q[0], k[0], v[0], seen, order, softcap=softcap)
+    rule.assert_rows(o[0], exact, rule.sizes(v[0], seen), plain_of, name)
 
 
 def heads_seen(selection, n_heads):

@@ -63,6 +63,39 @@ def test_objects_join_as_specs_do():
         w.Window(1, 2)
 
 
+class Mine:
+    """An object of somebody else's."""
+
+    def __init__(self, name, **attributes):
+        self.name = name
+        self.__dict__.update(attributes)
+
+
+WEIGHS = ["softcap(2)", "softcap(c=2)", saccade.weigh.Softcap(2), saccade.weigh.Softcap(c=2.0), Mine("softcap", c=2), {"weigh": "softcap(2)"},
+          {"weigh": saccade.weigh.Softcap(2), "layers": "3-4"}, {"weigh": "softcap(2)", "layers": 3}]  # fmt: skip
+
+
+@pytest.mark.parametrize("weigh", WEIGHS, ids=str)
+def test_weigh_is_a_spec_an_object_or_a_row(make, weigh):
+    q, k, v = make(1, 60, 4, 64), make(1, 60, 2, 64), make(1, 60, 2, 64)
+    capped, plain = (saccade.attend(q, k, v, weigh=spec) for spec in ("softcap(2)", "softmax"))
+    assert np.array_equal(saccade.attend(q, k, v, weigh=weigh, layer=3), capped) and not np.array_equal(capped, plain)
+    assert np.array_equal(saccade.decode(q[:, -1], k, v, weigh=weigh, layer=3), saccade.decode(q[:, -1], k, v, weigh="softcap(2)"))
+    assert np.array_equal(saccade.oracle.attend(q, k, v, weigh=weigh, layer=3)[0], saccade.oracle.attend(q, k, v, weigh="softcap(2)")[0])
+    entropy = saccade.see(q, k, "entropy", weigh=weigh, layer=3)["entropy"]
+    assert np.array_equal(entropy, saccade.see(q, k, "entropy", weigh="softcap(2)")["entropy"])
+    elsewhere = saccade.attend(q, k, v, weigh=weigh, layer=7)
+    assert np.array_equal(elsewhere, plain if isinstance(weigh, dict) and "layers" in weigh else capped)
+
+
+@pytest.mark.parametrize("info", saccade.list("weigh"), ids=lambda info: info["name"])
+def test_every_way_to_weigh_has_a_class_of_its_name(info):
+    made = getattr(saccade.weigh, info["name"].capitalize())()
+    assert str(made) == info["name"] and made == type(made)() and info["sentence"] in type(made).__doc__
+    q = np.ones((1, 40, 2, 32), np.float32)
+    assert np.array_equal(saccade.attend(q, q, q, weigh=made), saccade.attend(q, q, q, weigh=info["name"]))
+
+
 def test_plans_print_and_compare():
     plan = saccade.Plan({"default": {"attn": "dense"}, "rows": [{"layers": "2-3", "attn": "window(8)"}]})
     assert saccade.Plan.from_json(str(plan)) == plan

@@ -1,5 +1,6 @@
 """What a call does to the process around it: signals, other threads, forks, memory."""
 
+import json
 import os
 import signal
 import subprocess
@@ -13,12 +14,24 @@ import pytest
 import saccade
 
 
-def long_call(n=40000):
-    q = np.ones((1, n, 8, 64), np.float32)
-    return saccade.attend(q, q, q)
+def ones(n, heads=8):
+    return np.ones((1, n, heads, 64), np.float32)
 
 
-def test_ctrl_c_ends_a_long_call_soon():
+
+# Each by itself would take ten seconds or more.
+LONG = {
+    "attend": lambda: saccade.attend(ones(40000), ones(40000), ones(40000)),
+    "attend with probes": lambda: saccade.attend(ones(40000), ones(40000), ones(40000), probes=["entropy", "rows"]),
+    "see": lambda: saccade.see(ones(40000), ones(40000), ["entropy", "column_sums"]),
+    "select": lambda: saccade.select(ones(32000), ones(32000), "oracle_topk", fallbacks=False),
+    "attend with a selector": lambda: saccade.attend(ones(32000), ones(32000), ones(32000), "oracle_topk"),
+    "oracle.attend": lambda: saccade.oracle.attend(ones(4000), ones(4000), ones(4000)),
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_ctrl_c_ends_a_long_call_soon(name):
     sent = []
 
     def press():
@@ -28,8 +41,8 @@ def test_ctrl_c_ends_a_long_call_soon():
     timer = threading.Timer(0.3, press)
     timer.start()
     with pytest.raises(KeyboardInterrupt):
-        long_call()
-    assert time.monotonic() - sent[0] < 5  # by itself it would take a minute
+        LONG[name]()
+    assert time.monotonic() - sent[0] < 5
     q = np.ones((1, 8, 2, 32), np.float32)
     assert np.array_equal(saccade.attend(q, q, q), q)  # of no use otherwise
 
@@ -83,24 +96,12 @@ raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 
 def test_128k_tokens_in_bounded_memory(capsys):
-    code = """
-import numpy as np, saccade
-def mib(what):
-    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith(what)) / 1024
-n = 131072
-rng = np.random.default_rng(1)
-q, k = (rng.standard_normal((1, n, 2, 64), dtype=np.float32) for _ in range(2))
-saccade.attend(q[:, :64], k[:, :64], k[:, :64])
-open("/proc/self/clear_refs", "w").write("5")  # the peak begins anew
-before = mib("VmRSS")
-o, cost = saccade.attend(q, k, k, "window(1024)+sink(4)", return_cost=True)
-assert np.isfinite(o).all()
-print(mib("VmHWM") - before, o.nbytes / 2**20, cost.pairs_visited)
-"""
-    grown, o_mib, _ = (float(word) for word in run(code).split())
+    """As `python -m saccade.bench --memory` measures it, which takes a dense call too."""
+    code = "import json; from saccade import bench; print(json.dumps(bench.memory_row('window(1024)', 131072, 2, 'float32')))"
+    row = json.loads(run(code))
     with capsys.disabled():
-        print(f"\n131072 tokens, 2 heads of 64: {grown:.0f} MiB more than q, k and v, {o_mib:.0f} of them o")
-    assert o_mib / 2 < grown < 2 * o_mib  # a map of 131072 x 131072 would be 64 GiB
+        print(f"\n131072 tokens, 2 heads of 64: {row['grown_mib']:.0f} MiB beside q, k and v, {row['o_mib']:.0f} of them o")
+    assert row["o_mib"] / 2 < row["grown_mib"] < 2 * row["o_mib"]  # a map of 131072 x 131072 would be 64 GiB
 
 
 def test_a_call_is_cheap():

@@ -65,6 +65,73 @@ def test_all_of_them_at_once_and_each_sequence_by_itself():
             assert numpy.array_equal(values[i], alone[name][0]), name
 
 
+def test_sequences_of_different_lengths_are_each_alone():
+    given = saccade.example("norms", seq_len=400)
+    q, k, v = (given[part][0] for part in "qkv")
+    q_cuts, k_cuts = [0, 100, 100, 250, 250], [0, 130, 170, 400, 400]
+    packed = saccade.see(q[:250], k, v=v, cu_seqlens=q_cuts, cu_seqlens_k=k_cuts)
+    assert isinstance(packed, list) and len(packed) == 4
+    for i, seen in enumerate(packed):
+        mine, theirs = slice(*q_cuts[i : i + 2]), slice(*k_cuts[i : i + 2])
+        alone = saccade.see(q[None, mine], k[None, theirs], v=v[None, theirs])
+        assert set(seen) == set(alone) and {name.split(".")[0] for name in seen} == set(PROBES)
+        for name, values in alone.items():
+            assert values.shape[0] == 1 and numpy.array_equal(seen[name], values[0]), name
+    assert packed[0]["entropy"].shape == (4, 100) and packed[1]["entropy"].shape == (4, 0)
+    same = saccade.see(k, k, "entropy", cu_seqlens=k_cuts)
+    assert [seen["entropy"].shape[1] for seen in same] == [130, 40, 230, 0]
+
+
+@pytest.mark.parametrize("attn", ["dense", "window(40)+sink(2)", "flexprefill(min_budget=128)"])
+def test_attention_tells_on_the_way_what_see_tells(attn):
+    given = saccade.example("norms", seq_len=300)
+    q, k, v = (given[part] for part in "qkv")
+    probes = {"entropy": {}, "distance": {"clip": 20}, "diagonals": {"offsets": [1, 96]}, "class_masses": {"spans": [(0, 4), (50, 90)]},
+              "norms": {}, "peaks": {}, "rows": {"queries": [7, 299]}, "column_sums": {}, "top_keys": {"k": 3, "per_head": True}}  # fmt: skip
+    plain, lse = saccade.attend(q, k, v, attn, precision="f32", return_lse=True)
+    o, seen = saccade.attend(q, k, v, attn, precision="f32", probes=probes)
+    alone = saccade.see(q, k, probes, attn, v=v)
+    assert numpy.array_equal(o, plain) and numpy.array_equal(seen["peaks.lse"][0], lse[0].T)
+    assert set(seen) == set(alone) and all(numpy.array_equal(seen[name], alone[name]) for name in alone)
+    o, lse_too, cost, seen = saccade.attend(q, k, v, attn, precision="f32", probes="entropy", return_lse=True, return_cost=True)
+    assert numpy.array_equal(o, plain) and numpy.array_equal(lse_too, lse) and cost.pairs_visited > 0
+    assert numpy.array_equal(seen["entropy"], alone["entropy"]), "whatever else was asked"
+
+
+@pytest.mark.parametrize("precision", ["auto", "i16", "bf16"])
+def test_probes_change_no_bit_in_any_precision(precision):
+    given = saccade.example("norms", seq_len=200)
+    q, k, v = (given[part].astype(numpy.float16) for part in "qkv")
+    try:
+        plain = saccade.attend(q, k, v, precision=precision)
+    except RuntimeError as error:
+        pytest.skip(str(error))
+    o, seen = saccade.attend(q, k, v, precision=precision, probes=["entropy", "norms", "rows"])
+    assert numpy.array_equal(o, plain)
+    in_f32 = saccade.see(q, k, "entropy")["entropy"]
+    assert not numpy.array_equal(seen["entropy"], in_f32), "of the weights that the call used"
+    assert numpy.abs(seen["entropy"] - in_f32).max() < 0.1
+
+
+def test_attention_tells_of_each_sequence():
+    given = saccade.example("entropy", seq_len=300)
+    q, k = given["q"][0], given["k"][0]
+    o, seen = saccade.attend(q, k, k, cu_seqlens=[0, 100, 300], probes=["entropy", "rows"])
+    alone = saccade.see(q, k, ["entropy", "rows"], cu_seqlens=[0, 100, 300])
+    assert len(seen) == 2 and numpy.array_equal(o, saccade.attend(q, k, k, cu_seqlens=[0, 100, 300]))
+    assert all(numpy.array_equal(mine[name], theirs[name]) for mine, theirs in zip(seen, alone) for name in theirs)
+
+
+def test_whoever_sees_everything_looks_at_everything():
+    given = saccade.example("rows", seq_len=64)
+    q, k = given["q"], given["k"]
+    rows = saccade.see(q, k, {"rows": {"queries": [0, 20]}}, causal=False)["rows"][0]
+    assert rows.shape == (4, 2, 64) and (rows > 0).all()
+    masked = saccade.see(q, k, {"rows": {"queries": [0, 20]}}, causal=False, mask=numpy.arange(64)[None].repeat(64, 0) < 40)["rows"][0]
+    assert (masked[:, :, 40:] == 0).all() and (masked[:, :, :40] > 0).all()
+    assert numpy.allclose(masked.sum(axis=2), 1, atol=1e-5)
+
+
 def test_specs_and_dicts_say_the_same():
     given = saccade.example("top_keys", seq_len=150)
     q, k = given["q"], given["k"]

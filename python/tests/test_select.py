@@ -109,6 +109,30 @@ def test_later_queries_know_their_place(text):
     assert numpy.array_equal(late.mask(0), saccade.select(q, k, "window(64)").mask(0)[-100:])
 
 
+@pytest.mark.parametrize("attn", ["flexprefill(min_budget=128)", "window(64)+sink(4)", "random"])
+def test_sequences_of_different_lengths_are_each_alone(text, attn):
+    q, k, v = (part[0] for part in text)
+    q_cuts, k_cuts = [0, 100, 100, 356], [0, 300, 340, 640]
+    packed = saccade.select(q[:356], k, attn, cu_seqlens=q_cuts, cu_seqlens_k=k_cuts)
+    assert (packed.q_len, packed.kv_len, packed.q_begin) == ((100, 0, 256), (300, 40, 300), (200, 40, 44))
+    assert packed.batch == 3 and packed.pairs.shape == (3, 4)
+    flop = 0
+    for i in range(3):
+        mine, theirs = slice(*q_cuts[i : i + 2]), slice(*k_cuts[i : i + 2])
+        alone = saccade.select(q[None, mine], k[None, theirs], attn)
+        flop += alone.cost["flop"]
+        assert numpy.array_equal(packed.pairs[i], alone.pairs[0]) and numpy.array_equal(packed.density[i], alone.density[0])
+        for head in range(4):
+            assert numpy.array_equal(packed.mask(head, sequence=i), alone.mask(head))
+    assert packed.cost["flop"] == flop
+    cuts = {"cu_seqlens": q_cuts, "cu_seqlens_k": k_cuts}
+    assert numpy.array_equal(saccade.attend(q[:356], k, v, packed, **cuts), saccade.attend(q[:356], k, v, attn, **cuts))
+    with pytest.raises(ValueError, match="attn was made for q_len 0 and kv_len 40, got 100 and 40"):
+        saccade.attend(q[:356], k, v, packed, cu_seqlens=[0, 100, 200, 356], cu_seqlens_k=k_cuts)
+    same = saccade.select(k, k, attn, cu_seqlens=k_cuts)
+    assert same.q_begin == (0, 0, 0) and same.q_len == same.kv_len == (300, 40, 300)
+
+
 @pytest.mark.parametrize("call, line", [
     (lambda q, k: saccade.select(q, k, "windw"), "window"),
     (lambda q, k: saccade.select(q[0], k, "dense"), "q must be"),

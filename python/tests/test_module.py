@@ -1,5 +1,6 @@
 """What the module is: its names, versions and documentation."""
 
+import ast
 import inspect
 import pathlib
 
@@ -16,9 +17,25 @@ def test_every_public_name_is_documented():
 
 def test_the_stub_knows_what_the_module_has():
     stub = (pathlib.Path(saccade._saccade.__file__).parent / "_saccade.pyi").read_text()
-    for name in ("attend", "decode", "merge", "list", "show", "set_threads", "threads", "cpu_targets"):
+    for name in ("attend", "decode", "merge", "see", "select", "list", "show", "set_threads", "threads", "cpu_targets"):
         assert f"def {name}(" in stub
+    for name in ("BlockMask", "Cost", "Patterns", "Plan", "Selection"):
+        assert f"class {name}" in stub
     assert (pathlib.Path(saccade.__file__).parent / "py.typed").exists()
+
+
+@pytest.mark.parametrize("word", ["where", "weigh"])
+def test_the_stubs_know_the_classes_made_from_the_catalogue(word):
+    module = getattr(saccade, word)
+    stub = ast.parse((pathlib.Path(saccade._saccade.__file__).parent / f"{word}.pyi").read_text())
+    known = {node.name: node for node in stub.body if isinstance(node, ast.ClassDef)}
+    for info in saccade.list(word):
+        if info["name"] == "none":  # where.None can be written by getattr alone
+            continue
+        (made,) = (made for made in vars(module).values() if getattr(made, "name", None) == info["name"])
+        (init,) = (node for node in known[made.__name__].body if isinstance(node, ast.FunctionDef))
+        assert [argument.arg for argument in init.args.args[1:]] == [param["name"] for param in info["params"]]
+    assert set(module.__all__) - {"spec_of", "None"} == set(known)
 
 
 def test_list_and_show_tell_the_same():

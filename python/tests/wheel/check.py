@@ -16,7 +16,7 @@ o, lse = saccade.attend(q, q, q, "window(9)", return_lse=True)
 exact, _ = saccade.oracle.attend(q, q, q, "window(9)")
 assert np.abs(o - exact).max() < 1e-5
 assert (pathlib.Path(saccade.__file__).parent / "py.typed").exists()
-assert (pathlib.Path(saccade.__file__).parent / "_saccade.pyi").exists()
+assert all((pathlib.Path(saccade.__file__).parent / name).exists() for name in ("_saccade.pyi", "where.pyi", "weigh.pyi"))
 assert not [name for name in sys.modules if name.split(".")[0] in ("torch", "transformers")]
 """
 

@@ -76,7 +76,8 @@ class HeadLook {
     kv_head_ = call.kv_head.empty() ? static_cast<int>(head * call.k.n_heads / call.q.n_heads) : call.kv_head[h];
     where_ = call.where.size() == 1 ? call.where[0] : call.where[h];
     find_gazes();
-    read_queries(lse);
+    const bool sees = std::ranges::any_of(gazes_, [](const Gaze& gaze) { return !gaze.visits.empty(); });
+    if (sees) read_queries(lse);  // most patches of a window are empty
   }
 
   void show(std::span<Probe* const> probes, int worker) {

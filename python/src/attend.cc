@@ -73,7 +73,7 @@ class Job {
     PlannedCall planned = call_.sequence(i);
     AttendCall& attend = planned.attend;
     const Pos row = call_.batch.first_row(i), q_len = attend.q.len;
-    attend.o = output_.rounds() ? engine.scratch_o(attend) : output_.view(row, q_len);
+    attend.o = output_.rounds() ? packed_o(engine.scratch(n_of_o(attend)), attend) : output_.view(row, q_len);
     if (lse_data_ != nullptr) attend.lse = lse_data_ + row * attend.q.n_heads;
     std::vector<float> lse_of_probes;
     if (!watches_.empty()) {

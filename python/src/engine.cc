@@ -49,12 +49,9 @@ void Engine::set_threads(int n) {
   n_threads_ = n;
 }
 
-MutableView Engine::scratch_o(const AttendCall& call) {
-  const Pos len = call.q.len, n_heads = call.q.n_heads, dim = call.v.dim;
-  const auto n = static_cast<std::size_t>(len * n_heads * dim);
+float* Engine::scratch(std::size_t n) {
   if (scratch_.size() < n) scratch_ = {}, scratch_.resize(n);
-  const auto dim_bytes = static_cast<std::ptrdiff_t>(dim * static_cast<Pos>(sizeof(float)));
-  return {scratch_.data(), len, n_heads, dim, dim_bytes * n_heads, dim_bytes};
+  return scratch_.data();
 }
 
 bool Interrupt::asked() {

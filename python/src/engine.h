@@ -34,8 +34,8 @@ class Engine {
   /// For a call of so many FLOP: waking threads takes longer than a small one does alone.
   Team& team_for(double flop) { return flop < kSmall ? alone_ : team(); }
   Workspace& workspace() { return workspace_; }
-  /// Room for the call's o in f32, with what an earlier call left in it; good until the next request.
-  MutableView scratch_o(const AttendCall& call);
+  /// f32 [n], what an earlier call left in it; good until the next request.
+  float* scratch(std::size_t n);
 
   int n_threads() const { return n_threads_; }
   void set_threads(int n);

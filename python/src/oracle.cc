@@ -10,6 +10,7 @@
 #include "python/src/call.h"
 #include "python/src/def_call.h"
 #include "python/src/engine.h"
+#include "python/src/output.h"
 #include "python/src/round.h"
 #include "saccade/oracle/attention.h"
 #include "saccade/plan/planned.h"
@@ -113,10 +114,9 @@ void attend_all(Call& call, const Result& result, Team& team, Interrupt& interru
     AttendCall& attend = planned.attend;
     // Rows that stand before every key are filled in here, in f32, which has room for a zero and a sink score.
     const Pos q_len = attend.q.len;
-    const auto dim_bytes = static_cast<std::ptrdiff_t>(result.dim * static_cast<Pos>(sizeof(float)));
     o.assign(static_cast<std::size_t>(q_len * result.n_heads * result.dim), 0.0F);
     lse.assign(static_cast<std::size_t>(q_len * result.n_heads), 0.0F);
-    attend.o = {o.data(), q_len, result.n_heads, result.dim, dim_bytes * result.n_heads, dim_bytes};
+    attend.o = packed_o(o.data(), attend);
     attend.lse = lse.data();
     const Pos first = call.batch.first_row(i);
     std::fill_n(result.o + first * result.n_heads * result.dim, o.size(), 0.0);

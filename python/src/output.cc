@@ -34,6 +34,11 @@ bool has_nan(const float* row, Pos dim) {
 
 }  // namespace
 
+MutableView packed_o(float* data, const AttendCall& call) {
+  const auto row_bytes = static_cast<std::ptrdiff_t>(call.v.dim * static_cast<Pos>(sizeof(float)));
+  return {data, call.q.len, call.q.n_heads, call.v.dim, row_bytes * call.q.n_heads, row_bytes};
+}
+
 Pos first_nan(const MutableView& o, Team& team) {
   constexpr Pos kRows = 256;
   std::atomic<Pos> first{o.len * o.n_heads};

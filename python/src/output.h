@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "python/src/batch.h"
+#include "saccade/attend/attend.h"
 #include "saccade/base/team.h"
 #include "saccade/base/view.h"
 
@@ -34,6 +35,14 @@ class Output {
   Pos n_heads_ = 0, dim_ = 0;
   std::ptrdiff_t row_stride_ = 0, head_stride_ = 0;  ///< bytes
 };
+
+/// Numbers of a call's o.
+inline std::size_t n_of_o(const AttendCall& call) {
+  return static_cast<std::size_t>(call.q.len * call.q.n_heads * call.v.dim);
+}
+
+/// n_of_o(call) floats as its o, row after row.
+MutableView packed_o(float* data, const AttendCall& call);
 
 /// The first row with a NaN as query * n_heads + head; -1: there is none.
 Pos first_nan(const MutableView& o, Team& team);

@@ -7,6 +7,7 @@
 #include "python/src/call.h"
 #include "python/src/def_call.h"
 #include "python/src/engine.h"
+#include "python/src/output.h"
 #include "python/src/probes.h"
 #include "saccade/base/error.h"
 
@@ -32,7 +33,8 @@ nb::object see(Given given, nb::handle probes, nb::handle v) {
       PlannedCall planned = call.sequence(i);
       AttendCall& attend = planned.attend;
       std::vector<float> lse(static_cast<std::size_t>(attend.q.len * attend.q.n_heads));
-      attend.o = engine.scratch_o(attend);
+      std::vector<float> o(n_of_o(attend));  // not the engine's scratch, which stays
+      attend.o = packed_o(o.data(), attend);
       attend.lse = lse.data();
       watches[static_cast<std::size_t>(i)].join(planned);
       interrupt.watch(planned);

@@ -283,7 +283,7 @@ PlannedCost attend(const Plan& plan, const PlannedCall& planned, Team& team, Wor
   call.where = wheres.all();
   cost.attend = saccade::attend(call, team, workspace);
   call.probes = {};
-  if (!planned.second_looks.empty()) look(call, call.lse, planned.second_looks, team, workspace);
+  if (!planned.second_looks.empty() && !asked.stopped) look(call, call.lse, planned.second_looks, team, workspace);
   if (asked.stopped) fail_user(kStopped);
   return cost;
 }

@@ -87,11 +87,7 @@ class Job {
     call_.run_parts(planned, i, [&](const PlannedCall& part) {
       cost_ += saccade::attend(*call_.attn.plan, part, team, engine.workspace());
     });
-    if (const Pos nan = wanted_.allow_nan ? -1 : first_nan(attend.o, team); nan >= 0 && !interrupt.seen()) {
-      fail_user(place_ + "o has NaN, first in sequence " + std::to_string(i) + ", query " +
-                std::to_string(nan / attend.q.n_heads) + ", head " + std::to_string(nan % attend.q.n_heads) +
-                ": it looks at NaN or inf in q, k, v or the mask (allow_nan=True returns it)");
-    }
+    if (!wanted_.allow_nan && !interrupt.seen()) want_no_nan(place_, attend.o, i, team);
     if (output_.rounds()) output_.round(attend.o.data, row, q_len, team);
   }
 

@@ -32,13 +32,7 @@ bool has_nan(const float* row, Pos dim) {
   return largest > 0x7F800000U;
 }
 
-}  // namespace
-
-MutableView packed_o(float* data, const AttendCall& call) {
-  const auto row_bytes = static_cast<std::ptrdiff_t>(call.v.dim * static_cast<Pos>(sizeof(float)));
-  return {data, call.q.len, call.q.n_heads, call.v.dim, row_bytes * call.q.n_heads, row_bytes};
-}
-
+/// The first row with a NaN as query * n_heads + head; -1: there is none.
 Pos first_nan(const MutableView& o, Team& team) {
   constexpr Pos kRows = 256;
   std::atomic<Pos> first{o.len * o.n_heads};
@@ -54,6 +48,21 @@ Pos first_nan(const MutableView& o, Team& team) {
     }
   });
   return first == o.len * o.n_heads ? -1 : first.load();
+}
+
+}  // namespace
+
+MutableView packed_o(float* data, const AttendCall& call) {
+  const auto row_bytes = static_cast<std::ptrdiff_t>(call.v.dim * static_cast<Pos>(sizeof(float)));
+  return {data, call.q.len, call.q.n_heads, call.v.dim, row_bytes * call.q.n_heads, row_bytes};
+}
+
+void want_no_nan(const std::string& place, const MutableView& o, Pos sequence, Team& team) {
+  const Pos nan = first_nan(o, team);
+  if (nan < 0) return;
+  fail_user(place + "o has NaN, first in sequence " + std::to_string(sequence) + ", query " +
+            std::to_string(nan / o.n_heads) + ", head " + std::to_string(nan % o.n_heads) +
+            ": it looks at NaN or inf in q, k, v or the mask (allow_nan=True returns it)");
 }
 
 Output::Output(nb::handle out, nb::handle like, const std::vector<Pos>& shape, const std::string& name)

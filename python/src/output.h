@@ -2,6 +2,7 @@
 
 #include <nanobind/nanobind.h>
 
+#include <string>
 #include <vector>
 
 #include "python/src/batch.h"
@@ -44,7 +45,7 @@ inline std::size_t n_of_o(const AttendCall& call) {
 /// n_of_o(call) floats as its o, row after row.
 MutableView packed_o(float* data, const AttendCall& call);
 
-/// The first row with a NaN as query * n_heads + head; -1: there is none.
-Pos first_nan(const MutableView& o, Team& team);
+/// Errors: ValueError, one line that begins `place` and names the first row with a NaN, where there is one.
+void want_no_nan(const std::string& place, const MutableView& o, Pos sequence, Team& team);
 
 }  // namespace saccade::python

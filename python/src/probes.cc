@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "python/src/arrays.h"
 #include "python/src/owned.h"
 #include "saccade/base/error.h"
 #include "saccade/catalogue.inc"
@@ -170,7 +171,7 @@ class WatchOf final : public Watch {
     SpecArgs params;
     for (const auto& [name, value] : given) {
       const bool is_switch = nb::isinstance<nb::bool_>(value);
-      params.emplace_back(nb::cast<std::string>(name),
+      params.emplace_back(nb::cast<std::string>(nb::str(name)),
                           is_switch ? (nb::cast<bool>(value) ? "on" : "off") : nb::cast<std::string>(nb::str(value)));
     }
     assign_params(place, params, probe_);
@@ -236,6 +237,12 @@ WantedProbe wanted_of(const std::string& text) {
   return wanted;
 }
 
+/// A probe's name as it was given. Errors: TypeError, one line.
+std::string text_of(nb::handle name) {
+  if (!nb::isinstance<nb::str>(name)) type_error("see: a probe's name must be a string, got " + kind_of(name));
+  return nb::cast<std::string>(name);
+}
+
 constexpr std::string_view kOfValues = "norms";  ///< the one probe that looks at values
 
 nb::dict stack_of(const std::vector<nb::dict>& of_sequence) {
@@ -261,11 +268,16 @@ std::vector<WantedProbe> read_probes(nb::handle probes, bool has_v) {
     all.push_back(wanted_of(nb::cast<std::string>(probes)));
   } else if (nb::isinstance<nb::dict>(probes)) {
     for (const auto& [name, given] : nb::cast<nb::dict>(probes)) {
-      all.push_back({nb::cast<std::string>(name), nb::cast<nb::dict>(given)});
-      check_name(all.back().name);
+      check_name(text_of(name));
+      if (!nb::isinstance<nb::dict>(given)) {
+        type_error("see: what " + text_of(name) + " is given must be a dict, got " + kind_of(given));
+      }
+      all.push_back({text_of(name), nb::cast<nb::dict>(given)});
     }
+  } else if (nb::isinstance<nb::iterable>(probes)) {
+    for (const nb::handle one : probes) all.push_back(wanted_of(text_of(one)));
   } else {
-    for (const nb::handle one : probes) all.push_back(wanted_of(nb::cast<std::string>(one)));
+    type_error("see: probes must be names, or a dict of what each is given, got " + kind_of(probes));
   }
   for (const WantedProbe& one : all) {
     if (!has_v && one.name == kOfValues) fail_user("see: " + one.name + " looks at values: give v");

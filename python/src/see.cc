@@ -17,7 +17,7 @@ using namespace nb::literals;
 namespace saccade::python {
 namespace {
 
-nb::object see(Given given, nb::handle probes, nb::handle v) {
+nb::object see(Given given, nb::handle probes, nb::handle v, bool allow_nan) {
   given.batch.v = v;
   given.precision = "f32";
   const std::vector<WantedProbe> wanted = read_probes(probes, !v.is_none());
@@ -41,6 +41,7 @@ nb::object see(Given given, nb::handle probes, nb::handle v) {
       call.run_parts(planned, i, [&](const PlannedCall& part) {
         saccade::attend(*call.attn.plan, part, engine.team(), engine.workspace());
       });
+      if (!allow_nan) want_no_nan("see: ", attend.o, i, engine.team());
     }
   });
   return read_all(watches, static_cast<int>(call.batch.n_heads()), call.batch.packed());
@@ -70,7 +71,8 @@ Returns   a dict of NumPy arrays, [batch, ...]; with cu_seqlens a list with a di
             top_keys.positions, top_keys.weights               [batch, seq, k], of all heads; with per_head also
             top_keys.head_positions, top_keys.head_weights     [batch, heads, seq, k]
 Units     weights sum to 1 in a row; entropy in nats; distances in tokens; lse and scores in natural log
-Errors    ValueError, one line: an unknown probe or parameter names its nearest neighbour; Ctrl-C ends a long call soon
+Errors    ValueError, one line: an unknown probe or parameter names its nearest neighbour; what looks at a NaN, unless
+          allow_nan. Ctrl-C ends a long call soon
 Accuracy  as a plain f32 loop over the same weights; tests/laws/see_laws.h
 Cost      attention in f32, and what the probes take; for those of keys, blocks and rows, and top_keys, the scores once
           more. Where attention is wanted too, attend(probes=...) does not pay for it twice. Memory: what the probes
@@ -81,8 +83,8 @@ Cost      attention in f32, and what the probes take; for those of keys, blocks 
 void bind_see(nb::module_& m) {
   def_call(m, "see", &see, std::tuple("q"_a.none(), "k"_a.none(), "probes"_a = nb::none(), "attn"_a = "dense"),
            {"q: typing.Any, k: typing.Any, probes: typing.Any = None, attn: typing.Any = 'dense'",
-            ", v: typing.Any = None", "typing.Any"},
-           "v"_a = nb::none(), kSeeDoc);
+            ", v: typing.Any = None, allow_nan: bool = False", "typing.Any"},
+           "v"_a = nb::none(), "allow_nan"_a = false, kSeeDoc);
 }
 
 }  // namespace saccade::python

@@ -43,6 +43,10 @@ K = np.ones((1, 8, 2, 32), np.float32)
     (lambda: saccade.weigh.Softcap(1, 2), TypeError, "Softcap takes at most 1 values, got 2"),
     (lambda: saccade.attend(Q, K, K, "softcap(3)"), ValueError, 'unknown mechanism "softcap"'),
     (lambda: saccade.attend(Q, K, K, probes="entropi"), ValueError, "entropy"),
+    (lambda: saccade.attend(Q, K, K, probes=3), TypeError, "see: probes must be names, or a dict of what each is given, got int"),
+    (lambda: saccade.attend(Q, K, K, probes=[3]), TypeError, "see: a probe's name must be a string, got int"),
+    (lambda: saccade.see(Q, K, {"rows": 3}), TypeError, "see: what rows is given must be a dict, got int"),
+    (lambda: saccade.see(Q, K, {"rows": {3: 4}}), ValueError, "see/rows: takes no parameters, got 3=4"),
     (lambda: saccade.attend(Q, K[:, :3], K[:, :3], probes="entropy"), ValueError, "attend: probes: each query needs a key of its own"),
     (lambda: saccade.attend(Q, K, K, probes="entropy", mask=np.ones((1, 4, 8, 8), bool)), ValueError, "the mask has heads of its own"),
     (lambda: saccade.see(Q, K[:, :3]), ValueError, "see: each query needs a key of its own, or q_begin, got 8 queries and 3 keys"),
@@ -129,3 +133,8 @@ def test_nan_is_an_error_that_says_where(dtype):
     with pytest.raises(ValueError, match="decode: o has NaN, first in sequence 1, query 0, head 1"):
         saccade.decode(q[:, -1], k, v)
     assert np.isfinite(saccade.decode(q[:, -1], k, v, kv_lens=[40, 20])).all()
+    k[1, 30, 0] = np.nan
+    with pytest.raises(ValueError, match="see: o has NaN, first in sequence 1, query 30, head 0"):
+        saccade.see(q, k, "entropy")
+    seen = saccade.see(q, k, "entropy", allow_nan=True)["entropy"]
+    assert np.isnan(seen[1, 0, 30:]).all() and np.isfinite(seen[0]).all() and np.isfinite(seen[1, 1]).all()

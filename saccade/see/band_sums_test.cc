@@ -1,6 +1,6 @@
 #include "saccade/see/band_sums.h"
 
-#include "tests/laws/see_laws.h"
+#include "tests/laws/see_statistics.h"
 
 namespace saccade::testing {
 namespace {
@@ -12,13 +12,7 @@ void check_band(Range band) {
         probe.begin_distance = band.begin, probe.end_distance = band.end;
         return probe;
       },
-      [band]<class T>(const DenseMap<T>& map) {
-        return per_key_groups<T>(map, [band](const auto& m, Pos head, Pos i, Pos j) {
-          const Pos distance = m.q_pos(i) - j;
-          return distance >= band.begin && distance < band.end ? m.at(head, i, j) : T{0};
-        });
-      },
-      [](const see::BandSums& probe, const Problem&) { return groups_of(probe.sums()); });
+      dense_band(band), [](const see::BandSums& probe, const Problem&) { return groups_of(probe.sums()); });
 }
 
 TEST(BandSums, equal_the_dense_statistic) {

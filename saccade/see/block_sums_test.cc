@@ -1,28 +1,9 @@
 #include "saccade/see/block_sums.h"
 
-#include "tests/laws/see_laws.h"
+#include "tests/laws/see_statistics.h"
 
 namespace saccade::testing {
 namespace {
-
-/// `fold(block, weight)` over the pairs of each block of a text that may end before the keys do.
-template <class T>
-Groups<T> by_blocks(const DenseMap<T>& map, Pos n, Pos text_len, const auto& fold) {
-  Groups<T> groups;
-  for (Pos head = 0; head < map.n_heads; ++head) {
-    Group<T> group{"head " + std::to_string(head), std::vector<T>(static_cast<std::size_t>(n * n), T{0})};
-    for (Pos i = 0; i < map.q_len; ++i) {
-      for (Pos j = 0; j < map.kv_len; ++j) {
-        if (map.q_pos(i) >= text_len || j >= text_len) continue;
-        const Pos at = map.q_pos(i) * n / text_len * n + j * n / text_len;
-        fold(group.values[static_cast<std::size_t>(at)], map.at(head, i, j));
-      }
-    }
-    for (const T value : group.values) group.size = std::max(group.size, static_cast<double>(value));
-    groups.push_back(std::move(group));
-  }
-  return groups;
-}
 
 void check_blocks(Pos n, Pos text_len) {
   const auto make = [=] {
@@ -30,28 +11,12 @@ void check_blocks(Pos n, Pos text_len) {
     probe.n = n, probe.text_len = text_len;
     return probe;
   };
-  const auto read = [](auto of_head) {
-    return [of_head](const see::BlockSums& probe, const Problem& problem) {
-      Groups<float> groups;
-      for (int head = 0; head < problem.c.n_heads; ++head) {
-        const std::span<const float> values = of_head(probe, head);
-        groups.push_back({"head " + std::to_string(head), {values.begin(), values.end()}});
-      }
-      return groups;
-    };
-  };
-  check_see_law(
-      make,
-      [=]<class T>(const DenseMap<T>& map) {
-        return by_blocks(map, n, text_len, [](T& block, T weight) { block += weight; });
-      },
-      read([](const see::BlockSums& probe, int head) { return probe.sums(head); }));
-  check_see_law(
-      make,
-      [=]<class T>(const DenseMap<T>& map) {
-        return by_blocks(map, n, text_len, [](T& block, T weight) { block = std::max(block, weight); });
-      },
-      read([](const see::BlockSums& probe, int head) { return probe.largest(head); }));
+  check_see_law(make, dense_block_sums(n, text_len), [](const see::BlockSums& probe, const Problem& problem) {
+    return blocks_by_head(problem.c.n_heads, [&](int head) { return probe.sums(head); });
+  });
+  check_see_law(make, dense_block_maxima(n, text_len), [](const see::BlockSums& probe, const Problem& problem) {
+    return blocks_by_head(problem.c.n_heads, [&](int head) { return probe.largest(head); });
+  });
 }
 
 TEST(BlockSums, of_wide_blocks_equal_the_dense_statistic) { check_blocks(3, 331); }

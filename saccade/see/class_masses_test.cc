@@ -1,6 +1,6 @@
 #include "saccade/see/class_masses.h"
 
-#include "tests/laws/see_laws.h"
+#include "tests/laws/see_statistics.h"
 
 namespace saccade::testing {
 namespace {
@@ -14,18 +14,7 @@ TEST(ClassMasses, equal_the_dense_statistic) {
         probe.spans = spans;
         return probe;
       },
-      [&]<class T>(const DenseMap<T>& map) {
-        return per_row_groups<T>(map, 1.0, [&](const auto& m, Pos head, Pos i) {
-          std::vector<T> masses;
-          for (const auto& span : spans) {
-            T sum = 0;
-            for (Pos j = span.keys.begin; j < std::min(span.keys.end, m.kv_len); ++j) sum += m.at(head, i, j);
-            masses.push_back(sum);
-          }
-          return masses;
-        });
-      },
-      [](const see::ClassMasses& probe, const Problem&) { return groups_of(probe.values()); });
+      dense_masses(spans), [](const see::ClassMasses& probe, const Problem&) { return groups_of(probe.values()); });
 }
 
 }  // namespace

@@ -1,23 +1,12 @@
 #include "saccade/see/entropy.h"
 
-#include "tests/laws/see_laws.h"
+#include "tests/laws/see_statistics.h"
 
 namespace saccade::testing {
 namespace {
 
 TEST(Entropy, equals_the_dense_statistic) {
-  check_see_law([] { return see::Entropy(); },
-                []<class T>(const DenseMap<T>& map) {
-                  return per_row_groups<T>(map, std::log(static_cast<double>(map.kv_len) + 1),
-                                           [](const auto& m, Pos head, Pos i) {
-                                             T sum = 0;
-                                             for (Pos j = 0; j < m.kv_len; ++j) {
-                                               const T weight = m.at(head, i, j);
-                                               if (weight > 0) sum -= weight * std::log(weight);
-                                             }
-                                             return std::vector<T>{sum};
-                                           });
-                },
+  check_see_law([] { return see::Entropy(); }, dense_entropy(),
                 [](const see::Entropy& probe, const Problem&) { return groups_of(probe.values()); });
 }
 

@@ -1,46 +1,43 @@
 #include "saccade/see/norms.h"
 
-#include "tests/laws/see_laws.h"
+#include "tests/laws/see_statistics.h"
 
 namespace saccade::testing {
 namespace {
 
-/// Norms of each head's outputs by the definition of attention.
+/// The outputs of a plain loop in the precision, in T.
 template <class T>
-Groups<T> norms_of(const Problem& problem, Pos order) {
-  const oracle::Inputs& in = problem.in;
-  const auto shape = [&](T score) { return weigh::Softcap{problem.c.softcap}.shape(score); };
-  Groups<T> groups;
-  for (Pos head = 0; head < in.n_heads; ++head) {
-    const auto visible = [&](Pos q_pos, Pos k_pos) { return problem.where(head).admits(q_pos, k_pos); };
-    Group<T> group{"head " + std::to_string(head), {}, 0.0};
-    for (Pos i = 0; i < in.q_len; ++i) {
-      T squares = 0;
-      for (const T o : oracle::attend_row<T>(in, i, head, visible, shape, order).o) squares += o * o;
-      group.values.push_back(std::sqrt(squares));
-    }
-    double longest = 0.0;
-    for (Pos j = 0; j < in.kv_len; ++j) {
-      double squares = 0.0;
-      for (Pos n = 0; n < in.v_dim(); ++n) squares += double{in.v_row(j, head)[n]} * double{in.v_row(j, head)[n]};
-      longest = std::max(longest, std::sqrt(squares));
-    }
-    group.size = longest;
-    groups.push_back(std::move(group));
+std::vector<T> plain_o(const MappedProblem& mapped, Pos i, Pos head, Precision precision) {
+  const Problem& problem = mapped.problem;
+  const auto visible = [&](Pos of, Pos q_pos, Pos k_pos) { return problem.where(of).admits(q_pos, k_pos); };
+  if (std::is_same_v<T, float> && precision != Precision::kF32) {
+    const std::vector<double> o =
+        rounded_row(problem.in, i, head, visible, problem.c.softcap, precision, mapped.maps.centres()).o;
+    return {o.begin(), o.end()};
   }
-  return groups;
+  const auto sees = [&](Pos q_pos, Pos k_pos) { return visible(head, q_pos, k_pos); };
+  const auto shape = [&](T score) { return weigh::Softcap{problem.c.softcap}.shape(score); };
+  return oracle::attend_row<T>(problem.in, i, head, sees, shape).o;
 }
 
 TEST(Norms, equal_those_of_the_dense_outputs) {
   for (const auto& mapped : see_problems()) {
-    const Problem& problem = mapped->problem;
-    see::Norms probe;
-    RowProbe* const probes[] = {&probe};
-    attend_with(problem, team_of(problem.c.team), 37, probes);
-    const auto define = [&]<class T>(const DenseMap<T>&) { return norms_of<T>(problem, 0); };
-    ASSERT_TRUE(judge_statistic(
-        groups_of(probe.values()), mapped->exact, [](Pos) { return DenseMap<float>(); }, define))
-        << problem.c;
+    for (const Precision precision : {Precision::kF32, Precision::kI16, Precision::kBf16}) {
+      AttendCase c = mapped->problem.c;
+      if (precision != Precision::kF32 && !runs_rounded(c, precision)) continue;
+      c.precision = precision;
+      const Problem problem(c);
+      see::Norms probe;
+      RowProbe* const probes[] = {&probe};
+      attend_with(problem, team_of(c.team), precision == Precision::kF32 ? 37 : c.q_len, probes);
+      const auto define = [&]<class T>(const DenseMap<T>&) {
+        return dense_norms<T>(problem.in, [&](Pos i, Pos head) { return plain_o<T>(*mapped, i, head, precision); });
+      };
+      ASSERT_TRUE(judge_statistic(
+          groups_of(probe.values()), mapped->maps.exact, [](Pos) { return DenseMap<float>(); }, define,
+          eps_of(precision)))
+          << c;
+    }
   }
 }
 

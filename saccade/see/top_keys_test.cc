@@ -1,20 +1,11 @@
 #include "saccade/see/top_keys.h"
 
-#include "tests/laws/see_laws.h"
+#include "tests/laws/see_statistics.h"
 
 namespace saccade::testing {
 namespace {
 
 constexpr Pos kKept = 5;
-
-/// The largest of a row, largest first; zeros where it has fewer.
-template <class T>
-std::vector<T> largest(std::vector<T> row) {
-  row.resize(std::max<std::size_t>(row.size(), kKept), T{0});
-  std::ranges::sort(row, std::greater<>());
-  row.resize(kKept);
-  return row;
-}
 
 see::TopKeys make_probe() {
   see::TopKeys probe;
@@ -23,52 +14,14 @@ see::TopKeys make_probe() {
   return probe;
 }
 
-/// One group of the weights in a list's own order.
-Groups<float> weights_of(const Problem& problem, int n_groups, const auto& row) {
-  Groups<float> groups;
-  for (int n = 0; n < n_groups; ++n) {
-    Group<float> group{"head " + std::to_string(n), {}};
-    for (Pos i = 0; i < problem.c.q_len; ++i) {
-      for (const see::TopKeys::Key& key : row(n, problem.in.q_begin + i)) group.values.push_back(key.weight);
-    }
-    groups.push_back(std::move(group));
-  }
-  return groups;
-}
-
 TEST(TopKeys, of_a_head_have_the_largest_weights) {
-  check_see_law(
-      make_probe,
-      []<class T>(const DenseMap<T>& map) {
-        return per_row_groups<T>(map, 1.0, [](const auto& m, Pos head, Pos i) {
-          std::vector<T> row;
-          for (Pos j = 0; j < m.kv_len; ++j) row.push_back(m.at(head, i, j));
-          return largest(std::move(row));
-        });
-      },
-      [](const see::TopKeys& probe, const Problem& problem) {
-        return weights_of(problem, static_cast<int>(problem.c.n_heads),
-                          [&](int head, Pos q) { return probe.row(head, q); });
-      });
+  check_see_law(make_probe, dense_top(kKept),
+                [](const see::TopKeys& probe, const Problem& problem) { return weights_by_head(probe, problem.in); });
 }
 
 TEST(TopKeys, of_all_heads_have_the_largest_sums) {
-  check_look_law(
-      make_probe,
-      []<class T>(const DenseMap<T>& map) {
-        Group<T> group{"all heads", {}, static_cast<double>(map.n_heads)};
-        for (Pos i = 0; i < map.q_len; ++i) {
-          std::vector<T> row(static_cast<std::size_t>(map.kv_len), T{0});
-          for (Pos head = 0; head < map.n_heads; ++head) {
-            for (Pos j = 0; j < map.kv_len; ++j) row[static_cast<std::size_t>(j)] += map.at(head, i, j);
-          }
-          for (const T weight : largest(std::move(row))) group.values.push_back(weight);
-        }
-        return Groups<T>{group};
-      },
-      [](const see::TopKeys& probe, const Problem& problem) {
-        return weights_of(problem, 1, [&](int, Pos q) { return probe.row(q); });
-      });
+  check_look_law(make_probe, dense_top_of_all(kKept),
+                 [](const see::TopKeys& probe, const Problem& problem) { return weights_of_all(probe, problem.in); });
 }
 
 /// Each listed key has, in the dense map, the weight it is listed with.
@@ -92,8 +45,7 @@ TEST(TopKeys, are_where_their_weights_are) {
     }
     return groups;
   };
-  Groups<float> actual{weights_of(problem, 1, [&](int, Pos q) { return probe.row(q); })[0],
-                       weights_of(problem, 1, [&](int, Pos q) { return probe.row(3, q); })[0]};
+  Groups<float> actual{weights_of_all(probe, problem.in)[0], weights_by_head(probe, problem.in)[3]};
   const auto plain = [&](Pos order) { return dense_map<float>(problem.in, visible, 0.0F, order); };
   EXPECT_TRUE(judge_statistic(actual, dense_map<double>(problem.in, visible, 0.0F), plain, at_listed));
 }
@@ -105,18 +57,9 @@ TEST(TopKeys, of_the_first_pass_are_where_their_weights_are) {
   RowProbe* const probes[] = {&probe};
   attend_with(problem, team_of(2), 64, probes);
   const auto visible = [](Pos, Pos q, Pos k) { return k <= q; };
-  const auto at_listed = [&]<class T>(const DenseMap<T>& map) {
-    return per_row_groups<T>(map, 1.0, [&](const auto& m, Pos head, Pos i) {
-      std::vector<T> weights;
-      for (const see::TopKeys::Key& key : probe.row(static_cast<int>(head), m.q_pos(i))) {
-        weights.push_back(m.at(head, i, key.position));
-      }
-      return weights;
-    });
-  };
-  const Groups<float> actual = weights_of(problem, 6, [&](int head, Pos q) { return probe.row(head, q); });
+  const Groups<float> actual = weights_by_head(probe, problem.in);
   const auto plain = [&](Pos order) { return dense_map<float>(problem.in, visible, 0.0F, order); };
-  EXPECT_TRUE(judge_statistic(actual, dense_map<double>(problem.in, visible, 0.0F), plain, at_listed));
+  EXPECT_TRUE(judge_statistic(actual, dense_map<double>(problem.in, visible, 0.0F), plain, dense_at_listed(probe)));
 }
 
 TEST(TopKeys, the_earlier_key_comes_first_among_equals_in_the_first_pass) {

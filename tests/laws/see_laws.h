@@ -10,6 +10,7 @@
 #include <limits>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -74,19 +75,23 @@ inline std::vector<float> centres_in_bf16(const Problem& problem) {
   return Problem(c).centres();
 }
 
-/// The map of a plain loop that rounds what the precision rounds (oracle/fixed.h, oracle/bf16.h).
-inline DenseMap<float> rounded_map(const Problem& problem, Precision precision) {
-  const oracle::Inputs& in = problem.in;
+/// A row of a plain loop that rounds what the precision rounds (oracle/fixed.h, oracle/bf16.h).
+inline oracle::Row<double> rounded_row(const oracle::Inputs& in, Pos i, Pos head, const auto& visible, float softcap,
+                                       Precision precision, std::span<const float> centres) {
+  const auto shape = [&](auto score) { return weigh::Softcap{softcap}.shape(score); };
+  const auto sees = [&](Pos q_pos, Pos k_pos) { return visible(head, q_pos, k_pos); };
+  return precision == Precision::kBf16 ? oracle::attend_row_bf16(in, i, head, sees, shape, centres)
+                                       : oracle::attend_row_fixed(in, i, head, sees);
+}
+
+/// Its map.
+inline DenseMap<float> rounded_map(const oracle::Inputs& in, const auto& visible, float softcap, Precision precision,
+                                   std::span<const float> centres) {
   DenseMap<float> map{in.q_begin, in.q_len, in.kv_len, in.n_heads, {}};
   map.weights.resize(static_cast<std::size_t>(in.n_heads * in.q_len * in.kv_len), 0.0F);
-  const auto shape = [&](auto score) { return weigh::Softcap{problem.c.softcap}.shape(score); };
-  const std::vector<float> centres = precision == Precision::kBf16 ? centres_in_bf16(problem) : std::vector<float>{};
   for (Pos head = 0; head < in.n_heads; ++head) {
-    const auto sees = [&](Pos q_pos, Pos k_pos) { return problem.where(head).admits(q_pos, k_pos); };
     for (Pos i = 0; i < in.q_len; ++i) {
-      const oracle::Row<double> row = precision == Precision::kBf16
-                                          ? oracle::attend_row_bf16(in, i, head, sees, shape, centres)
-                                          : oracle::attend_row_fixed(in, i, head, sees);
+      const oracle::Row<double> row = rounded_row(in, i, head, visible, softcap, precision, centres);
       for (std::size_t n = 0; n < row.weights.size(); ++n) {
         const Pos at = (head * in.q_len + i) * in.kv_len + row.seen[n];
         map.weights[static_cast<std::size_t>(at)] = static_cast<float>(row.weights[n]);
@@ -94,6 +99,12 @@ inline DenseMap<float> rounded_map(const Problem& problem, Precision precision) 
     }
   }
   return map;
+}
+
+/// What a plain loop in the precision is off by at least, of a number's size.
+inline double eps_of(Precision precision) {
+  if (precision == Precision::kF32) return std::numeric_limits<float>::epsilon();
+  return precision == Precision::kI16 ? 1.0 / 4096 : 1.0 / 256;
 }
 
 /// A statistic as numbers in groups that are judged together (the keys of a head, say); `size`: of what is averaged or
@@ -240,33 +251,66 @@ inline std::vector<AttendCase> see_cases() {
   return cases;
 }
 
-/// A case's problem and its maps, the plain ones made when first asked for.
-class MappedProblem {
+/// The maps of some inputs, the plain ones made when first asked for.
+class Maps {
  public:
-  explicit MappedProblem(const AttendCase& c)
-      : problem(c), exact(dense_map<double>(problem.in, visible(), problem.c.softcap)) {}
+  using Visible = std::function<bool(Pos head, Pos q_pos, Pos k_pos)>;
+
+  /// `centres`: of attention in bf16. Borrows `in`.
+  Maps(const oracle::Inputs& in, Visible visible, float softcap, std::function<std::vector<float>()> centres)
+      : exact(dense_map<double>(in, visible, softcap)),
+        in_(in),
+        visible_(std::move(visible)),
+        softcap_(softcap),
+        centres_(std::move(centres)) {}
 
   const DenseMap<float>& plain(Pos order) const {
     auto& map = plain_[order];
-    if (map.weights.empty()) map = dense_map<float>(problem.in, visible(), problem.c.softcap, order);
+    if (map.weights.empty()) map = dense_map<float>(in_, visible_, softcap_, order);
     return map;
+  }
+  /// Taken off keys before they are rounded to bf16.
+  const std::vector<float>& centres() const {
+    if (!known_centres_) known_centres_ = centres_();
+    return *known_centres_;
   }
   /// Of a loop in i16 or bf16.
   const DenseMap<float>& rounded(Precision precision) const {
     auto& map = rounded_[precision];
-    if (map.weights.empty()) map = rounded_map(problem, precision);
-    return map;
+    if (!map.weights.empty()) return map;
+    const std::span<const float> none;
+    return map = rounded_map(in_, visible_, softcap_, precision, precision == Precision::kBf16 ? centres() : none);
+  }
+  /// Plain maps in the precision, the one that rounds first.
+  const DenseMap<float>& plain(Precision precision, Pos order) const {
+    if (precision == Precision::kF32) return plain(order);
+    return order == 0 ? rounded(precision) : plain(order - 1);
   }
 
-  Problem problem;
   DenseMap<double> exact;
 
  private:
-  std::function<bool(Pos, Pos, Pos)> visible() const {
-    return [this](Pos head, Pos q_pos, Pos k_pos) { return problem.where(head).admits(q_pos, k_pos); };
-  }
+  const oracle::Inputs& in_;
+  Visible visible_;
+  float softcap_;
+  std::function<std::vector<float>()> centres_;
+  mutable std::optional<std::vector<float>> known_centres_;
   mutable std::map<Pos, DenseMap<float>> plain_;
   mutable std::map<Precision, DenseMap<float>> rounded_;
+};
+
+/// A case's problem and its maps.
+struct MappedProblem {
+  explicit MappedProblem(const AttendCase& c)
+      : problem(c),
+        maps(
+            problem.in, [this](Pos head, Pos q_pos, Pos k_pos) { return problem.where(head).admits(q_pos, k_pos); },
+            c.softcap, [this] { return centres_in_bf16(problem); }) {}
+  MappedProblem(const MappedProblem&) = delete;
+  MappedProblem& operator=(const MappedProblem&) = delete;
+
+  Problem problem;
+  Maps maps;
 };
 
 /// Made once a program.
@@ -285,8 +329,8 @@ inline void check_look_law(const auto& make, const auto& define, const auto& rea
   for (const auto& mapped : see_problems()) {
     const Problem& problem = mapped->problem;
     const AttendCase& c = problem.c;
-    const DenseMap<double>& exact = mapped->exact;
-    const auto plain = [&](Pos order) -> const DenseMap<float>& { return mapped->plain(order); };
+    const DenseMap<double>& exact = mapped->maps.exact;
+    const auto plain = [&](Pos order) -> const DenseMap<float>& { return mapped->maps.plain(order); };
     const auto run = [&](int team, Pos batch) {
       auto probe = make();
       Probe* const probes[] = {&probe};
@@ -310,23 +354,24 @@ inline void check_look_law(const auto& make, const auto& define, const auto& rea
   }
 }
 
+/// Can the machine run a case in i16 or bf16, and does it, or in f32?
+inline bool runs_rounded(const AttendCase& c, Precision precision) {
+  if (precision == Precision::kBf16) return kernel::has_bf16();
+  return kernel::has_fixed() && c.softcap == 0 && !c.bias_type;
+}
+
 /// The law of the first pass in i16 and bf16, for one probe.
 inline void check_rounded_row_law(const MappedProblem& mapped, Precision precision, const auto& make,
                                   const auto& define, const auto& read) {
   AttendCase c = mapped.problem.c;
-  const bool runs_in_i16 = c.softcap == 0 && !c.bias_type;  // or in f32
-  if (precision == Precision::kI16 && !(kernel::has_fixed() && runs_in_i16)) return;
-  if (precision == Precision::kBf16 && !kernel::has_bf16()) return;
+  if (!runs_rounded(c, precision)) return;
   c.precision = precision;
   const Problem problem(c);
   auto probe = make();
   RowProbe* const probes[] = {&probe};
   attend_with(problem, team_of(c.team), c.q_len, probes);
-  const auto plain = [&](Pos order) -> const DenseMap<float>& {
-    return order == 0 ? mapped.rounded(precision) : mapped.plain(order - 1);
-  };
-  const double eps = precision == Precision::kI16 ? 1.0 / 4096 : 1.0 / 256;
-  ASSERT_TRUE(judge_statistic(read(probe, problem), mapped.exact, plain, define, eps)) << c;
+  const auto plain = [&](Pos order) -> const DenseMap<float>& { return mapped.maps.plain(precision, order); };
+  ASSERT_TRUE(judge_statistic(read(probe, problem), mapped.maps.exact, plain, define, eps_of(precision))) << c;
 }
 
 /// The law of the first pass, for one probe, whose definition is the same.
@@ -334,12 +379,12 @@ inline void check_row_law(const auto& make, const auto& define, const auto& read
   for (const auto& mapped : see_problems()) {
     const Problem& problem = mapped->problem;
     const AttendCase& c = problem.c;
-    const auto plain = [&](Pos order) -> const DenseMap<float>& { return mapped->plain(order); };
+    const auto plain = [&](Pos order) -> const DenseMap<float>& { return mapped->maps.plain(order); };
     const auto check = [&](int team, Pos batch) {
       auto probe = make();
       RowProbe* const probes[] = {&probe};
       attend_with(problem, team_of(team), batch, probes);
-      ASSERT_TRUE(judge_statistic(read(probe, problem), mapped->exact, plain, define))
+      ASSERT_TRUE(judge_statistic(read(probe, problem), mapped->maps.exact, plain, define))
           << "first pass in batches of " << batch << " by a team of " << team << " of " << c;
     };
     on_every_target([&](const std::string&) {

@@ -93,7 +93,7 @@ void Few::see(const AttendCall& call, const Gathered& keys, const Gathered* next
 
 void Few::visit(const kernel::FewRows& rows, const kernel::RawBlock& block, const kernel::FewMask& mask,
                 kernel::ScoreRule rule, const Gathered& keys) {
-  if (!notes_) return kernel::visit_few(rows, block, mask, rule, scratch_);
+  if (!notes_ || notes_->idle()) return kernel::visit_few(rows, block, mask, rule, scratch_);
   notes_->take_block(keys);
   alignas(64) float old_max[2 * kFew] = {}, old_sum[2 * kFew] = {};  // read in whole vectors
   std::copy_n(row_max_, kFew, old_max);

@@ -30,9 +30,10 @@ RowNotes::RowNotes(Layout& layout, const RowWants& wants, Pos most_rows)
   fields_ = layout.take<float>(tiles * n_fields_ * kRows);
   back_ = layout.take<float>(tiles * kRows);
   floors_ = layout.take<float>(tiles * kRows);
-  best_ = layout.take<ScoredKey>(tiles * kRows * shape_.n_top);
+  best_ = layout.take<RankedKey>(tiles * kRows * shape_.n_top);
   room_ = layout.take<float>(kernel::kBlockKeys * kRows);
   distance_ = layout.take<float>(kernel::kBlockKeys);
+  positions_ = layout.take<std::int32_t>(kernel::kBlockKeys);
   factor_ = layout.take<float>(kRows);
   shrink_ = layout.take<float>(kRows);
   block_sum_ = layout.take<float>(kRows);
@@ -45,8 +46,9 @@ void RowNotes::start(const AttendCall& call, const RowMap& rows) {
   const Pos tiles = (rows.size() + kRows - 1) / kRows;
   std::fill_n(fields_, tiles * n_fields_ * kRows, 0.0F);
   for (Pos tile = 0; tile < tiles; ++tile) std::fill_n(diagonals(tile, 0), shape_.n_diagonals * kRows, kNothing);
-  std::fill_n(floors_, tiles * kRows, kNothing);
-  std::fill_n(best_, tiles * kRows * shape_.n_top, ScoredKey{kNothing, -1});
+  std::fill_n(floors_, rows.size(), kNothing);
+  std::fill(floors_ + rows.size(), floors_ + tiles * kRows, -kNothing);  // nothing is looked for where there is no row
+  std::fill_n(best_, tiles * kRows * shape_.n_top, RankedKey({kNothing, -1}));
   for (float* of_block : {factor_, shrink_, block_sum_}) std::fill_n(of_block, kRows, 1.0F);
   for (Pos row = 0; row < tiles * kRows; ++row) {
     back_[row] = static_cast<float>(row < rows.size() ? anchor_ - (q_begin_ + rows.query(row)) : 0);
@@ -58,8 +60,9 @@ void RowNotes::take_block(const Gathered& keys) {
   around_ = keys.ranges()[0];
   keys_.for_each([&](Range range, Pos n) {
     around_ = {std::min(around_.begin, range.begin), std::max(around_.end, range.end)};
-    for (Pos position = range.begin; position < range.end; ++position) {
-      distance_[n++] = static_cast<float>(anchor_ - position);
+    for (Pos position = range.begin; position < range.end; ++position, ++n) {
+      distance_[n] = static_cast<float>(anchor_ - position);
+      positions_[n] = static_cast<std::int32_t>(position);
     }
   });
   for (std::size_t n = 0; n < covers_.size(); ++n) covers_[n] = cover_of(wants_.spans[n]);
@@ -98,6 +101,10 @@ bool RowNotes::meets(Pos tile, Pos offset) const {
   return queries.begin - offset < around_.end && queries.end - offset > around_.begin;
 }
 
+bool RowNotes::idle() const {
+  return !wants_.means && shape_.n_masses + shape_.n_clipped + shape_.n_diagonals + shape_.n_top == 0;
+}
+
 bool RowNotes::reads_scores(Pos tile) const {
   return shape_.n_top > 0 ||
          std::ranges::any_of(covers_, [](const Cover& cover) { return cover.part == Cover::Part::kSome; }) ||
@@ -106,9 +113,10 @@ bool RowNotes::reads_scores(Pos tile) const {
 }
 
 const kernel::Notes* RowNotes::before(Pos tile, float* scores) {
+  if (idle()) return nullptr;
   notes_ = {.distance = distance_,
-            .log_sum = logs(tile),
-            .distance_sum = distances(tile),
+            .log_sum = wants_.means ? logs(tile) : nullptr,
+            .distance_sum = wants_.means ? distances(tile) : nullptr,
             .factor = factor_,
             .shrink = shrink_,
             .block_sum = block_sum_,
@@ -117,6 +125,7 @@ const kernel::Notes* RowNotes::before(Pos tile, float* scores) {
 }
 
 void RowNotes::after(Pos tile, const float* row_max, const float* scores) {
+  if (idle()) return;
   const kernel::NotedScores block{.scores = scores,
                                   .factor = factor_,
                                   .row_max = row_max,
@@ -188,20 +197,14 @@ void RowNotes::read_diagonals(Pos tile, const kernel::NotedScores& block) {
 }
 
 void RowNotes::read_best(Pos tile, const kernel::NotedScores& block) {
-  std::uint64_t marks[kernel::kBlockKeys];
-  kernel::mark_scores(block, floors(tile), marks);
-  keys_.for_each([&](Range range, Pos first) {
-    for (Pos key = first; key < first + range.size(); ++key) {
-      for (std::uint64_t rows = marks[key]; rows != 0; rows &= rows - 1) {
-        const Pos r = std::countr_zero(rows);
-        const float score = block.scores[key * kRows + r] * factor_[r];
-        if (score == kNothing) continue;
-        const std::span<ScoredKey> list = best(tile * kRows + r);
-        keep_best(list, {score, static_cast<std::int32_t>(range.begin + key - first)});
-        floors(tile)[r] = list.back().score;
-      }
-    }
-  });
+  kernel::ScorePlace places[kernel::kBlockKeys * kRows + 1];
+  const int n = kernel::list_best(block, static_cast<int>(shape_.n_top), floors(tile), places);
+  for (int i = 0; i < n; ++i) {
+    const Pos key = places[i].key, row = places[i].row;
+    const std::span<RankedKey> list = best(tile * kRows + row);
+    keep_best(list, RankedKey({block.scores[key * kRows + row] * factor_[row], positions_[key]}));
+    floors(tile)[row] = list.back().key().score;
+  }
 }
 
 void RowNotes::finish(Pos row, float row_max, float row_sum, float shift, float* record) const {
@@ -218,9 +221,9 @@ void RowNotes::finish(Pos row, float row_max, float row_sum, float shift, float*
   for (Pos n = 0; n < shape_.n_masses; ++n) record[RecordShape::kMasses + n] = masses(tile, n)[r];
   for (Pos n = 0; n < shape_.n_clipped; ++n) record[shape_.clipped() + n] = clipped(tile, n)[r];
   for (Pos n = 0; n < shape_.n_diagonals; ++n) record[shape_.diagonals() + n] = diagonals(tile, n)[r] + missing;
-  const std::span<const ScoredKey> list = best(row);
+  const std::span<const RankedKey> list = best(row);
   for (Pos n = 0; n < shape_.n_top; ++n) {
-    const ScoredKey& key = list[static_cast<std::size_t>(n)];
+    const ScoredKey key = list[static_cast<std::size_t>(n)].key();
     record[shape_.top_scores() + n] = key.score + missing;
     record[shape_.top_positions() + n] = std::bit_cast<float>(key.position);
   }

@@ -19,11 +19,14 @@ class RowNotes {
   /// Lays its buffers out.
   RowNotes(Layout& layout, const RowWants& wants, Pos most_rows);
 
+  /// Nobody wants more than what a visit keeps anyway.
+  bool idle() const;
   /// Takes up an item's rows; empties everything.
   void start(const AttendCall& call, const RowMap& rows);
   /// Takes up a block of keys, for the visits that follow.
   void take_block(const Gathered& keys);
-  /// What a visit of the tile is to keep. `scores`: the visit's own, which it then leaves or not, as is needed.
+  /// What a visit of the tile is to keep; null: nothing. `scores`: the visit's own, which it then leaves or not, as is
+  /// needed.
   const kernel::Notes* before(Pos tile, float* scores);
   /// The visit is over.
   void after(Pos tile, const float* row_max, const float* scores);
@@ -51,7 +54,7 @@ class RowNotes {
   float* diagonals(Pos tile, Pos n) const { return field(tile, 2 + shape_.n_masses + shape_.n_clipped + n); }
   float* back(Pos tile) const { return back_ + tile * kernel::kTileRows; }
   float* floors(Pos tile) const { return floors_ + tile * kernel::kTileRows; }
-  std::span<ScoredKey> best(Pos row) const {
+  std::span<RankedKey> best(Pos row) const {
     return {best_ + row * shape_.n_top, static_cast<std::size_t>(shape_.n_top)};
   }
 
@@ -70,12 +73,13 @@ class RowNotes {
 
   const RowWants& wants_;
   RecordShape shape_;
-  Pos n_fields_;           // running numbers of a row, beside its best keys
-  float* fields_;          // [tiles, n_fields, kTileRows]
-  float *back_, *floors_;  // [tiles, kTileRows]: how far before the anchor the row's query is; its worst best score
-  ScoredKey* best_;        // [rows, n_top]
-  float* room_;            // [kBlockKeys, kTileRows]: weights beside scores that stay, or scores of few rows
-  float* distance_;        // [kBlockKeys]: how far before the anchor the block's keys are
+  Pos n_fields_;             // running numbers of a row, beside its best keys
+  float* fields_;            // [tiles, n_fields, kTileRows]
+  float *back_, *floors_;    // [tiles, kTileRows]: how far before the anchor the row's query is; its worst best score
+  RankedKey* best_;          // [rows, n_top]
+  float* room_;              // [kBlockKeys, kTileRows]: weights beside scores that stay, or scores of few rows
+  float* distance_;          // [kBlockKeys]: how far before the anchor the block's keys are
+  std::int32_t* positions_;  // [kBlockKeys]: where they are
   float *factor_, *shrink_, *block_sum_;  // [kTileRows], of the last visit
   std::vector<Cover> covers_;             // one a span
   kernel::Notes notes_;

@@ -131,6 +131,24 @@ TEST(RowNotes, ASinkScoreTakesWeight) {
   EXPECT_EQ(*told.peaks.largest().row(0, 8), 0.0F);
 }
 
+TEST(RankedKey, IsInTheOrderOfItsKey) {
+  constexpr float kInf = std::numeric_limits<float>::infinity();
+  std::vector<detail::ScoredKey> keys;
+  for (const float score : {-kInf, -3e38F, -1.0F, -1e-40F, 0.0F, 1e-40F, 1.0F, 1.0000001F, 3e38F, kInf}) {
+    for (const std::int32_t position : {-1, 0, 1, 1 << 30}) keys.push_back({score, position});
+  }
+  for (const detail::ScoredKey& a : keys) {
+    const detail::RankedKey ranked(a);
+    EXPECT_EQ(ranked.key().score, a.score);
+    EXPECT_EQ(ranked.key().position, a.position);
+    for (const detail::ScoredKey& b : keys) {
+      if (a.position < 0 || b.position < 0) continue;  // no key
+      EXPECT_EQ(ranked > detail::RankedKey(b), a.beats(b)) << a.score << " " << b.score;
+    }
+  }
+  EXPECT_EQ(detail::RankedKey({-0.0F, 3}), detail::RankedKey({0.0F, 3}));
+}
+
 /// Below 2^-126 of the largest weight there is nothing.
 TEST(RowNotes, AKeyWithoutWeightIsNotListed) {
   AttendCase c{.seed = 11, .q_len = 2, .kv_len = 2, .n_heads = 1, .n_kv_heads = 1, .scale = 1.0F};

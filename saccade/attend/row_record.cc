@@ -44,13 +44,6 @@ double weight_of_max(float row_max, float row_sum, float sink_score) {
 
 }  // namespace
 
-void keep_best(std::span<ScoredKey> best, ScoredKey key) {
-  if (best.empty() || !key.beats(best.back())) return;
-  std::size_t at = best.size() - 1;
-  for (; at > 0 && key.beats(best[at - 1]); --at) best[at] = best[at - 1];
-  best[at] = key;
-}
-
 void merge_records(const RecordShape& shape, float* into, const float* from) {
   using Shape = RecordShape;
   if (from[Shape::kRowSum] == 0) return;

@@ -177,16 +177,18 @@ template <class Unit, int kWide>
   const int n_padded = round_up(block.n_keys, 32);
   float* words = tile.notes ? tile.notes->weights : scores;
   hv::NoteSums<hv::F> noted[kWide];
-  if (tile.notes) {
+  if (tile.notes && tile.notes->log_sum) {
     weigh_pairs<true, kWide>(n_padded, c, row_max, scores, words, tile.notes->distance, block.n_keys, sums, noted);
+  } else {
+    weigh_pairs<false, kWide>(n_padded, c, row_max, scores, words, nullptr, 0, sums, noted);
+  }
+  if (tile.notes) {
     for (int n = 0; n < kWide; ++n) {
       const int row = n * kTileSide;
       _mm512_store_ps(tile.notes->factor + row, _mm512_set1_ps(c));
       hv::join_notes(*tile.notes, row, fall[n], alpha[n], hv::V{_mm512_load_ps(tile.row_sum + row)}, hv::V{sums[n]},
                      noted[n]);
     }
-  } else {
-    weigh_pairs<false, kWide>(n_padded, c, row_max, scores, words, nullptr, 0, sums, noted);
   }
   for (int n = 0; n < kWide; ++n) {
     float* at = tile.row_sum + n * kTileSide;

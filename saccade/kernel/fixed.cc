@@ -203,10 +203,12 @@ template <int kWide>
     const auto join = [&](float* running, __m512 before, __m512 block) {
       _mm512_store_ps(running + row, _mm512_fmadd_ps(alpha[n], before, _mm512_mul_ps(step[n], block)));
     };
-    const __m512 logs = _mm512_load_ps(notes.log_sum + row);
-    join(notes.log_sum, _mm512_fmadd_ps(_mm512_max_ps(least, fall[n]), _mm512_load_ps(tile.row_sum + row), logs),
-         _mm512_fmadd_ps(_mm512_max_ps(least, shift[n]), sums[n], noted.logs[n]));
-    join(notes.distance_sum, _mm512_load_ps(notes.distance_sum + row), noted.distances[n]);
+    if (notes.log_sum) {
+      const __m512 logs = _mm512_load_ps(notes.log_sum + row);
+      join(notes.log_sum, _mm512_fmadd_ps(_mm512_max_ps(least, fall[n]), _mm512_load_ps(tile.row_sum + row), logs),
+           _mm512_fmadd_ps(_mm512_max_ps(least, shift[n]), sums[n], noted.logs[n]));
+      join(notes.distance_sum, _mm512_load_ps(notes.distance_sum + row), noted.distances[n]);
+    }
     _mm512_store_ps(notes.factor + row, factor[n]);
     _mm512_store_ps(notes.shrink + row, alpha[n]);
     _mm512_store_ps(notes.block_sum + row, _mm512_mul_ps(step[n], sums[n]));
@@ -279,12 +281,12 @@ template <int kWide>
   }
   float* words = tile.notes ? tile.notes->weights : scores;
   Noted<kWide> noted;
-  if (tile.notes) {
+  if (tile.notes && tile.notes->log_sum) {
     weigh_pairs<true, kWide>(block.n_keys, factor, base, scores, words, tile.notes->distance, sums, noted);
-    join_notes<kWide>(tile, noted, factor, sums, alpha, step, fall, shift);
   } else {
     weigh_pairs<false, kWide>(block.n_keys, factor, base, scores, words, nullptr, sums, noted);
   }
+  if (tile.notes) join_notes<kWide>(tile, noted, factor, sums, alpha, step, fall, shift);
   join<false, kWide>(tile, block, words, sums, alpha, step, step);
 }
 
@@ -314,12 +316,12 @@ template <int kWide>
   }
   float* words = tile.notes ? tile.notes->weights : scores;
   Noted<kWide> noted;
-  if (tile.notes) {
+  if (tile.notes && tile.notes->log_sum) {
     weigh_pairs_apart<true, kWide>(block, factor, base, scores, words, tile.notes->distance, sums, unit, noted);
-    join_notes<kWide>(tile, noted, factor, sums, alpha, step, fall, shift);
   } else {
     weigh_pairs_apart<false, kWide>(block, factor, base, scores, words, nullptr, sums, unit, noted);
   }
+  if (tile.notes) join_notes<kWide>(tile, noted, factor, sums, alpha, step, fall, shift);
   for (int n = 0; n < kWide; ++n) unit[n] = _mm512_mul_ps(unit[n], step[n]);
   join<true, kWide>(tile, block, words, sums, alpha, step, unit);
 }

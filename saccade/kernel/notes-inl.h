@@ -42,12 +42,14 @@ template <class D>
 HWY_INLINE void join_notes(const Notes& notes, int row, hn::Vec<D> fall, hn::Vec<D> shrink, hn::Vec<D> old_sum,
                            hn::Vec<D> block_sum, const NoteSums<D>& sums) {
   const D d;
-  fall = at_least(d, hn::Set(d, -127.0F), fall);  // from nothing at all: -inf, and no weight
-  float* logs = notes.log_sum + row;
-  const auto before = hn::MulAdd(fall, old_sum, hn::Load(d, logs));
-  hn::Store(hn::MulAdd(shrink, before, sums.logs), d, logs);
-  float* distances = notes.distance_sum + row;
-  hn::Store(hn::MulAdd(shrink, hn::Load(d, distances), sums.distances), d, distances);
+  if (notes.log_sum) {
+    fall = at_least(d, hn::Set(d, -127.0F), fall);  // from nothing at all: -inf, and no weight
+    float* logs = notes.log_sum + row;
+    const auto before = hn::MulAdd(fall, old_sum, hn::Load(d, logs));
+    hn::Store(hn::MulAdd(shrink, before, sums.logs), d, logs);
+    float* distances = notes.distance_sum + row;
+    hn::Store(hn::MulAdd(shrink, hn::Load(d, distances), sums.distances), d, distances);
+  }
   hn::Store(shrink, d, notes.shrink + row);
   hn::Store(block_sum, d, notes.block_sum + row);
 }

@@ -1,5 +1,10 @@
 #include "saccade/kernel/notes.h"
 
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <limits>
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "saccade/kernel/notes.cc"
 #include "hwy/foreach_target.h"  // NOLINT: compiles what follows once per target
@@ -39,24 +44,102 @@ void AddClipped(const NotedScores& block, const float* distance, const float* ba
   }
 }
 
-void MarkScores(const NotedScores& block, const float* floor, std::uint64_t* marks) {
+constexpr int kTogether = 8, kMostGroups = kBlockKeys / kTogether;
+
+/// The n-th largest of some vectors, lane by lane; -inf where there are fewer.
+HWY_INLINE hn::Vec<ND> nth_largest(const hn::Vec<ND>* of, int n_of, int n) {
   const ND d;
-  const int lanes = static_cast<int>(hn::Lanes(d));
-  for (int key = 0; key < block.n_keys; ++key) marks[key] = 0;
-  for (int row = 0; row < block.n_rows; row += lanes) {
-    const auto factor = hn::Load(d, block.factor + row);
-    const auto floors = hn::Load(d, floor + row);
-    for (int key = 0; key < block.n_keys; ++key) {
-      const auto score = hn::Mul(hn::Load(d, block.scores + key * kTileRows + row), factor);
-      const auto above = hn::Ge(score, floors);
-      if (hn::AllFalse(d, above)) continue;
-      std::uint8_t bits[8] = {};
-      hn::StoreMaskBits(d, above, bits);
-      marks[key] |= (bits[0] | static_cast<std::uint64_t>(bits[1]) << 8U) << row;
+  const auto nothing = hn::Set(d, -std::numeric_limits<float>::infinity());
+  if (n > n_of) return nothing;
+  hn::Vec<ND> best[kMostGroups];
+  for (int i = 0; i < n; ++i) best[i] = nothing;
+  for (int at = 0; at < n_of; ++at) {
+    auto falls = of[at];
+    for (int i = 0; i < n; ++i) {
+      const auto stays = hn::Max(best[i], falls);
+      falls = hn::Min(best[i], falls);
+      best[i] = stays;
     }
   }
-  const std::uint64_t rows = (std::uint64_t{1} << block.n_rows) - 1;
-  for (int key = 0; key < block.n_keys; ++key) marks[key] &= rows;
+  return best[n - 1];
+}
+
+/// The largest score of each kTogether keys, the last of them maybe fewer; returns how many such there are.
+HWY_INLINE int top_scores(const NotedScores& block, int row, hn::Vec<ND> (&tops)[kMostGroups]) {
+  const ND d;
+  const auto score = [&](int key) { return hn::Load(d, block.scores + key * kTileRows + row); };
+  int n = 0, key = 0;
+  for (; key + kTogether <= block.n_keys; key += kTogether) {
+    const auto early = hn::Max(hn::Max(score(key), score(key + 1)), hn::Max(score(key + 2), score(key + 3)));
+    const auto late = hn::Max(hn::Max(score(key + 4), score(key + 5)), hn::Max(score(key + 6), score(key + 7)));
+    tops[n++] = hn::Max(early, late);
+  }
+  if (key == block.n_keys) return n;
+  tops[n] = score(key);
+  while (++key < block.n_keys) tops[n] = hn::Max(tops[n], score(key));
+  return n + 1;
+}
+
+/// The lanes of a mask, as bits.
+HWY_INLINE std::uint64_t lanes_of(hn::Mask<ND> mask) {
+  std::uint8_t bytes[8] = {};
+  hn::StoreMaskBits(ND(), mask, bytes);
+  std::uint16_t bits = 0;
+  std::memcpy(&bits, bytes, sizeof bits);
+  return bits;
+}
+
+/// Lists the scores of up to kTogether keys from `begin` on that are at least `floors`; returns the list's end.
+HWY_INLINE ScorePlace* list_group(const NotedScores& block, int begin, int row, hn::Vec<ND> factor, hn::Vec<ND> floors,
+                                  ScorePlace* places) {
+  const ND d;
+  std::uint64_t marked[2] = {};  // 16 rows of four keys each
+  const auto mark = [&](int key) {
+    const auto score = hn::Mul(hn::Load(d, block.scores + (begin + key) * kTileRows + row), factor);
+    marked[key / 4] |= lanes_of(hn::Ge(score, floors)) << (key % 4 * 16);
+  };
+  if (begin + kTogether <= block.n_keys) {
+    for (int key = 0; key < kTogether; ++key) mark(key);
+  } else {
+    for (int key = 0; begin + key < block.n_keys; ++key) mark(key);
+  }
+  for (int half = 0; half < 2; ++half) {
+    for (std::uint64_t bits = marked[half]; bits != 0; bits &= bits - 1) {
+      const int at = std::countr_zero(bits);
+      places->key = static_cast<std::uint8_t>(begin + half * 4 + at / 16);
+      places->row = static_cast<std::uint8_t>(row + at % 16);
+      places += places->row < block.n_rows ? 1 : 0;
+    }
+  }
+  return places;
+}
+
+int ListBest(const NotedScores& block, int n_best, const float* floor, ScorePlace* places) {
+  const ND d;
+  const int lanes = static_cast<int>(hn::Lanes(d));
+  const auto nothing = hn::Set(d, -std::numeric_limits<float>::infinity());
+  ScorePlace* end = places;
+  for (int row = 0; row < block.n_rows; row += lanes) {
+    const auto factor = hn::Load(d, block.factor + row);
+    hn::Vec<ND> tops[kMostGroups];
+    const int n_groups = top_scores(block, row, tops);
+    for (int group = 0; group < n_groups; ++group) tops[group] = hn::Mul(tops[group], factor);  // in the same order
+    auto floors = hn::Load(d, floor + row);
+    const auto few = hn::Eq(floors, nothing);
+    if (!hn::AllFalse(d, few)) {
+      // At least n_best scores, of as many groups, are not below the n_best-th of the tops.
+      floors = hn::IfThenElse(few, nth_largest(tops, n_groups, n_best), floors);
+      floors = hn::Max(floors, hn::Set(d, std::numeric_limits<float>::lowest()));  // above what is hidden
+    }
+    unsigned some = 0;  // of the groups have one to list
+    for (int group = 0; group < n_groups; ++group) {
+      some |= static_cast<unsigned>(!hn::AllFalse(d, hn::Ge(tops[group], floors))) << group;
+    }
+    for (; some != 0; some &= some - 1) {
+      end = list_group(block, std::countr_zero(some) * kTogether, row, factor, floors, end);
+    }
+  }
+  return static_cast<int>(end - places);
 }
 
 void NoteScores(const NotedScores& block, const float* old_max, const float* old_sum, const Notes& notes) {
@@ -70,7 +153,7 @@ void NoteScores(const NotedScores& block, const float* old_max, const float* old
       const auto log = weight.log(block.scores + key * kTileRows + row);
       const auto w = exp2_nonpositive(d, log);
       block_sum = hn::Add(block_sum, w);
-      sums.add(log, w, notes.distance[key]);
+      if (notes.log_sum) sums.add(log, w, notes.distance[key]);
     }
     const auto fall = hn::Sub(hn::Load(d, old_max + row), weight.row_max());
     join_notes(notes, row, fall, exp2_nonpositive(d, fall), hn::Load(d, old_sum + row), block_sum, sums);
@@ -85,7 +168,7 @@ namespace saccade::kernel {
 
 HWY_EXPORT(AddSomeWeights);
 HWY_EXPORT(AddClipped);
-HWY_EXPORT(MarkScores);
+HWY_EXPORT(ListBest);
 HWY_EXPORT(NoteScores);
 
 void add_some_weights(const NotedScores& block, const std::uint32_t* keys, float* sums) noexcept {
@@ -96,8 +179,8 @@ void add_clipped(const NotedScores& block, const float* distance, const float* b
   HWY_DYNAMIC_DISPATCH(AddClipped)(block, distance, back, clip, sums);
 }
 
-void mark_scores(const NotedScores& block, const float* floor, std::uint64_t* marks) noexcept {
-  HWY_DYNAMIC_DISPATCH(MarkScores)(block, floor, marks);
+int list_best(const NotedScores& block, int n_best, const float* floor, ScorePlace* places) noexcept {
+  return HWY_DYNAMIC_DISPATCH(ListBest)(block, n_best, floor, places);
 }
 
 void note_scores(const NotedScores& block, const float* old_max, const float* old_sum, const Notes& notes) noexcept {

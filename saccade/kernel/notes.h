@@ -8,14 +8,15 @@ namespace saccade::kernel {
 /// needed to read single scores afterwards. Scores, weights and sums of the softmax keep every bit.
 ///
 /// Shapes    [kTileRows] where not told otherwise, 64-byte aligned
-/// Cost      two multiply-adds a vector of scores
+/// Cost      two multiply-adds a vector of scores where the sums are kept, else a few instructions a row and visit
 struct Notes {
   const float* distance = nullptr;  ///< [n_keys] of the block: any number a key
-  float* log_sum = nullptr;         ///< running, as row_sum: sum of weight log2(weight), weights relative to row_max
-  float* distance_sum = nullptr;    ///< running: sum of weight distance
-  float* factor = nullptr;          ///< written: a score times this is in units of log2
-  float* shrink = nullptr;          ///< written: what sums over the keys before this block are to be multiplied by
-  float* block_sum = nullptr;       ///< written: sum of the block's weights
+  float* log_sum = nullptr;  ///< running, as row_sum: sum of weight log2(weight), weights relative to row_max; null:
+                             ///< neither this nor the next
+  float* distance_sum = nullptr;  ///< running: sum of weight distance
+  float* factor = nullptr;        ///< written: a score times this is in units of log2
+  float* shrink = nullptr;        ///< written: what sums over the keys before this block are to be multiplied by
+  float* block_sum = nullptr;     ///< written: sum of the block's weights
   float* weights = nullptr;  ///< room as `scores` have: weights go there, and the scores stay; or `scores`, if they
                              ///< need not
 };
@@ -36,9 +37,18 @@ void add_some_weights(const NotedScores& block, const std::uint32_t* keys, float
 /// Cost: an exponential a vector of scores.
 void add_clipped(const NotedScores& block, const float* distance, const float* back, float clip, float* sums) noexcept;
 
-/// Bit `row` of marks[key]: the score, in units of log2, is at least floor[row]. No bits beyond n_rows.
-/// Cost: four instructions a vector of scores.
-void mark_scores(const NotedScores& block, const float* floor, std::uint64_t* marks) noexcept;
+/// A score of a block: which key of it, and which row.
+struct ScorePlace {
+  std::uint8_t key, row;
+};
+
+/// Lists, in any order, the scores that may be among the `n_best` best of their rows; returns how many. Listed are
+/// scores, in units of log2, of at least floor[row], the worst of the best so far; where that is -inf, since fewer were
+/// seen, at least those that are not below `n_best` others of the block. Never what is hidden, nor a row beyond n_rows.
+///
+/// Shapes    places: room for kBlockKeys x kTileRows, and one more
+/// Cost      an instruction a vector of scores, and four more for each of eight keys that holds one to list
+int list_best(const NotedScores& block, int n_best, const float* floor, ScorePlace* places) noexcept;
 
 /// What a visit would have written and kept, from scores that it left; for a visit that keeps nothing but those.
 /// `old_max`, `old_sum`: of the rows before the visit. Cost: an exponential a vector of scores.

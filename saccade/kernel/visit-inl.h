@@ -156,7 +156,12 @@ HWY_INLINE float* weigh_and_note(const Tile& tile, int n_keys, float c, int colu
   const F d;
   const Notes& notes = *tile.notes;
   NoteSums<F> noted[kWide];
-  weigh_scores<true, kWide>(n_keys, c, row_max, scores, notes.weights + column, notes.distance, sums, noted);
+  float* weights = notes.weights + column;
+  if (notes.log_sum) {
+    weigh_scores<true, kWide>(n_keys, c, row_max, scores, weights, notes.distance, sums, noted);
+  } else {
+    weigh_scores<false, kWide>(n_keys, c, row_max, scores, weights, nullptr, sums, noted);
+  }
   for (int n = 0; n < kWide; ++n) {
     const int row = column + n * kLanes;
     hn::Store(hn::Set(d, c), d, notes.factor + row);

@@ -28,13 +28,18 @@ std::size_t character_at(std::string_view text, std::size_t at) {
   return 0;
 }
 
-std::vector<std::string_view> characters_of(std::string_view text) {
-  std::vector<std::string_view> characters;
+/// `use(character)` of each, in order; U+FFFD for a byte that belongs to none.
+void for_each_character(std::string_view text, const auto& use) {
   for (std::size_t at = 0; at < text.size();) {
     const auto n = character_at(text, at);
-    characters.push_back(n == 0 ? kReplacement : text.substr(at, n));
+    use(n == 0 ? kReplacement : text.substr(at, n));
     at += n == 0 ? 1 : n;
   }
+}
+
+std::vector<std::string_view> characters_of(std::string_view text) {
+  std::vector<std::string_view> characters;
+  for_each_character(text, [&](std::string_view character) { characters.push_back(character); });
   return characters;
 }
 
@@ -59,14 +64,15 @@ std::string_view entity_of(std::string_view character) {
 
 std::string escaped(std::string_view text) {
   std::string out;
-  for (const auto character : characters_of(text)) out += entity_of(character);
+  for_each_character(text, [&](std::string_view character) { out += entity_of(character); });
   return out;
 }
 
 std::string script_json(const nlohmann::ordered_json& json) {
   const std::string text = json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
   std::string out;
-  for (const auto character : characters_of(text)) {
+  out.reserve(text.size());
+  for_each_character(text, [&](std::string_view character) {
     // These stand inside strings only, where JSON has another way to write them.
     if (character == "<")
       out += "\\u003c";
@@ -76,11 +82,15 @@ std::string script_json(const nlohmann::ordered_json& json) {
       out += "\\u0026";
     else
       out += character;
-  }
+  });
   return out;
 }
 
-std::size_t length_of(std::string_view text) { return characters_of(text).size(); }
+std::size_t length_of(std::string_view text) {
+  std::size_t n = 0;
+  for_each_character(text, [&](std::string_view) { ++n; });
+  return n;
+}
 
 std::string shortened(std::string_view text, std::size_t most) {
   const auto characters = characters_of(text);

@@ -147,6 +147,7 @@ class Real(Page):
             browser.wheel(x, y, -240)
         self.assertGreater(self.number("view.scale"), 20 * before)
         self.shot(browser, "zoomed")
+        self.assertEqual(self.number("levelInView(current).size"), 1024)
         browser.run("document.getElementById('map').focus()")
         at = self.number("view.x")
         browser.press("ArrowRight")
@@ -155,6 +156,31 @@ class Real(Page):
         self.assertAlmostEqual(self.number("view.scale"), before, places=9)
         browser.click(x - 60, y + 60)
         self.assertEqual(browser.run("state.colour"), "token")
+        self.clean(browser, self.path)
+
+    def test_the_map_is_a_pyramid(self):
+        """A coarser level's masses are those of the finest: every row of blocks has the attention of its queries, all of it."""
+        browser = self.browser
+        browser.open(self.path)
+        browser.until("current && shownLevel")
+        sizes = browser.run("levels(current).map(({ size }) => size)")
+        self.assertEqual(sizes, [1024, 512, 256, 128, 64])
+        sums = browser.run("levels(current).map((level) => Array.from({ length: 64 }, (_, i) => {"
+                           " let sum = 0; for (let column = 0; column < level.size; ++column) sum += massAt(level, level.size - 1 - i, column); return sum; }))")
+        for level in sums:
+            for total in level:  # 8 bits on a log scale round a mass by up to 9 %
+                self.assertAlmostEqual(total, 1, delta=0.09)
+        self.assertLess(self.number("levelInView(current).size"), 1024)
+        self.assertIn(" of 1024 × 1024 blocks", self.text("map-legend"))
+        # Close up, a query that was listed shows what each token got: the row that is kept.
+        at = browser.run("(() => { Object.assign(view, { scale: 14, x: 190, y: 195 }); pan(0, 0); const box = document.getElementById('map').getBoundingClientRect();"
+                         " return [box.left + kMargin.left + (198.5 - view.x) * view.scale, box.top + kMargin.top + (200.5 - view.y) * view.scale]; })()")
+        browser.mouse("mouseMoved", *at)
+        browser.settle()
+        self.assertIn("of this very token's attention", self.text("map-facts"))
+        kept = browser.run("(async () => (await numbers(report.looked.heads[isChosen(state.layer, state.head)], rowAt(200)))[198])()")
+        self.assertEqual(browser.run("keptWeight(view.pointer)"), kept)
+        self.shot(browser, "tokens")
         self.clean(browser, self.path)
 
     def clip(self, browser, path, selector):

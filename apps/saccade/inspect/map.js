@@ -1,4 +1,5 @@
-// One head's map: queries down, keys across, block means on a log scale, text on both axes.
+// One head's map: queries down, keys across, block means on a log scale, text on both axes. A pyramid: what is drawn are
+// blocks of about a pixel or more, down to the finest that are kept, and of kept queries the very weights.
 
 /** A lower triangle of codes: { size, bytes, offset, values }; rows of 1, 2, ... size codes. */
 async function smallMap(layer, head) {
@@ -13,24 +14,63 @@ async function finestMap(layer, head) {
   return { size: report.large.size, bytes: await unpack(packed), offset: 0, values: meaning(packed) };
 }
 
-const codeAt = (map, row, column) => (column > row ? -1 : map.bytes[map.offset + row * (row + 1) / 2 + column]);
+/** Queries of a block of a map of `size`. */
+const queriesOf = (size, row) => Math.ceil((row + 1) * nPrompt / size) - Math.ceil(row * nPrompt / size);
+
+/** A map of half as many blocks: the masses of two neighbours add up, of two rows of queries the mean is taken. */
+function halved(map) {
+  const size = map.size / 2, masses = new Float32Array(size * (size + 1) / 2);
+  for (let row = 0, at = 0; row < size; ++row) {
+    const upper = queriesOf(map.size, 2 * row), lower = queriesOf(map.size, 2 * row + 1), all = Math.max(1, upper + lower);
+    for (let column = 0; column <= row; ++column, ++at) {
+      const above = massAt(map, 2 * row, 2 * column) + massAt(map, 2 * row, 2 * column + 1);
+      const below = massAt(map, 2 * row + 1, 2 * column) + massAt(map, 2 * row + 1, 2 * column + 1);
+      masses[at] = (upper * above + lower * below) / all;
+    }
+  }
+  return { size, masses, key: `${map.key ?? map.offset} ${size}`, pictures: {} };
+}
+
+/** The map and what can be halved of it, finest first. */
+function levels(map) {
+  const all = map.bytes.levels ??= {};
+  return all[map.offset] ??= (() => {
+    const made = [map];
+    while (made[made.length - 1].size % 2 === 0 && made[made.length - 1].size >= 128) made.push(halved(made[made.length - 1]));
+    return made;
+  })();
+}
+
+/** The coarsest level whose blocks are no wider than a pixel and a half of the screen, else the finest. */
+function levelInView(map) {
+  const ratio = window.devicePixelRatio || 1, fits = (one) => view.scale * nPrompt / one.size * ratio <= 1.5;
+  return levels(map).filter(fits).pop() ?? map;
+}
+
+/** The mass of a block; none beyond the diagonal. */
+function massAt(map, row, column) {
+  if (column > row) return 0;
+  const at = row * (row + 1) / 2 + column;
+  return map.masses ? map.masses[at] : map.values[map.bytes[map.offset + at]];
+}
 
 /** Mass of one block of keys. Equal attention gives 1 / size at the end of the text; three octaves less are white. */
 const mapScale = (map) => scaleOf(1 / (8 * map.size), 1, true, percent);
 
 /** The map as a canvas of size x size pixels, made once for each theme. */
 function picture(map) {
-  const made = map.bytes.pictures ??= {}, key = `${map.offset} ${dark()}`;
+  const made = map.pictures ?? (map.bytes.pictures ??= {}), key = `${map.offset} ${dark()}`;
   if (made[key]) return made[key];
   const canvas = make('canvas', { width: map.size, height: map.size }), context = canvas.getContext('2d');
   const image = context.createImageData(map.size, map.size), pixels = new Uint32Array(image.data.buffer);
   const scale = mapScale(map), colours = new Uint32Array(256);
-  for (let code = 0; code < 256; ++code) {
-    const [r, g, b] = shade(0.03 + 0.97 * scale.of(map.values[code]));
-    colours[code] = (255 << 24 | b << 16 | g << 8 | r) >>> 0;
+  for (let i = 0; i < 256; ++i) {
+    const [r, g, b] = shade(0.03 + 0.97 * (map.masses ? i / 255 : scale.of(map.values[i])));
+    colours[i] = (255 << 24 | b << 16 | g << 8 | r) >>> 0;
   }
-  for (let row = 0, at = map.offset; row < map.size; ++row) {
-    for (let column = 0; column <= row; ++column) pixels[row * map.size + column] = colours[map.bytes[at++]];
+  const colourAt = map.masses ? (at) => colours[Math.round(255 * scale.of(map.masses[at]))] : (at) => colours[map.bytes[map.offset + at]];
+  for (let row = 0, at = 0; row < map.size; ++row) {
+    for (let column = 0; column <= row; ++column) pixels[row * map.size + column] = colourAt(at++);
   }
   context.putImageData(image, 0, 0);
   return made[key] = canvas;
@@ -40,7 +80,8 @@ const kMargin = { left: 148, bottom: 92, top: 6, right: 6 };
 let axis = 92;  // what is left below the plot
 /** What the canvas shows: the token at its upper left corner, and CSS pixels a token. */
 const view = { x: 0, y: 0, scale: 0, pointer: null };
-let current = null;
+let current = null, shownLevel = null;
+const kTokenPixels = 4;  // of a token, from which on single ones are drawn
 
 function plotSize() {
   const box = $('map').getBoundingClientRect(), width = box.width - kMargin.left - kMargin.right;
@@ -113,15 +154,40 @@ function drawMap() {
   if (!current) return;
   const { context, width, height } = fitted($('map')), plot = plotSize();
   if (!(plot.width > 0 && plot.height > 0)) return;
-  const perBlock = nPrompt / current.size, source = picture(current);
+  const level = levelInView(current), perBlock = nPrompt / level.size, source = picture(level);
+  if (level !== shownLevel) showLevel(level);
   const across = Math.min(plot.width, nPrompt * view.scale), down = Math.min(plot.height, nPrompt * view.scale);
   context.imageSmoothingEnabled = view.scale * perBlock < 1;
   context.imageSmoothingQuality = 'high';
   context.drawImage(source, view.x / perBlock, view.y / perBlock, across / view.scale / perBlock, down / view.scale / perBlock,
                     kMargin.left, kMargin.top, across, down);
+  drawKept(context, across, down);
   drawAxes(context, plot);
   drawMarks(context, across, down);
   drawPlace(context, width, height);
+}
+
+/** Close enough to tell tokens apart, the kept rows of a head in fine detail: not blocks, but what each token got. */
+function drawKept(context, across, down) {
+  if (!current.rows || view.scale < kTokenPixels) return;
+  const scale = mapScale({ size: nPrompt }), values = meaning(current.rows.packed);
+  const first = Math.max(0, Math.floor(view.x)), end = Math.min(nPrompt, Math.ceil(view.x + across / view.scale));
+  context.save();
+  context.beginPath();
+  context.rect(kMargin.left, kMargin.top, across, down);
+  context.clip();
+  report.rows.forEach(({ position }, i) => {
+    const top = kMargin.top + (position - view.y) * view.scale;
+    if (position >= nPrompt || top + view.scale < kMargin.top || top > kMargin.top + down) return;
+    for (let key = first; key < Math.min(end, position + 1); ++key) {
+      context.fillStyle = css(shade(0.03 + 0.97 * scale.of(values[current.rows.bytes[i * nTokens + key]])));
+      context.fillRect(kMargin.left + (key - view.x) * view.scale, top, view.scale + 0.5, view.scale + 0.5);
+    }
+    context.strokeStyle = variable('--mark');
+    context.lineWidth = 1;
+    context.strokeRect(kMargin.left + (first - view.x) * view.scale, top, (Math.min(end, position + 1) - first) * view.scale, view.scale);
+  });
+  context.restore();
 }
 
 /** The pointer's cross and the clicked token's row. */
@@ -173,23 +239,45 @@ function showPointer(at) {
   drawMap();
   const facts = $('map-facts');
   if (!view.pointer || !current) {
-    facts.replaceChildren(make('span', { class: 'dim' }, `Every block is ${short(nPrompt / current.size)} tokens wide and shows the share of its queries' attention that its keys get. Point at it, or zoom.`));
+    facts.replaceChildren(make('span', { class: 'dim' }, mapSays()));
     return;
   }
-  const block = (position) => Math.min(current.size - 1, Math.floor(position * current.size / nPrompt));
-  const code = codeAt(current, block(at.query), block(at.key)), mass = code < 0 ? 0 : current.values[code];
-  const line = code < 0 ? make('span', { class: 'dim' }, 'a query sees no later key')
-    : make('span', {}, make('b', {}, percent(mass)), make('span', { class: 'dim' }, ` of the block's attention, ${short(mass * (at.query + 1) / (nPrompt / current.size))} × an equal share`));
+  const level = levelInView(current), block = (position) => Math.min(level.size - 1, Math.floor(position * level.size / nPrompt));
+  const mass = massAt(level, block(at.query), block(at.key)), kept = keptWeight(at);
+  const line = at.key > at.query && block(at.key) > block(at.query) ? make('span', { class: 'dim' }, 'a query sees no later key')
+    : make('span', {}, make('b', {}, percent(kept ?? mass)), make('span', { class: 'dim' }, kept !== null ? ` of this very token's attention, ${short(kept * (at.query + 1))} × an equal share`
+      : ` of the block's attention, ${short(mass * (at.query + 1) / (nPrompt / level.size))} × an equal share`));
   facts.replaceChildren(line, aroundElement('query', at.query), aroundElement('key', at.key));
 }
 
+/** What is drawn, in words. */
+function mapSays() {
+  const level = levelInView(current), fine = current.rows ? ` Kept queries are framed: every token, exactly.` : '';
+  return `Every block is ${short(nPrompt / level.size)} tokens wide and shows the share of its queries' attention that its keys get. Point at it, or zoom.${view.scale >= kTokenPixels ? fine : ''}`;
+}
+
+/** The weight that a kept query gives the very key, where that is drawn; else null. */
+function keptWeight({ query, key }) {
+  const row = current.rows && view.scale >= kTokenPixels && key <= query ? rowAt(query) : -1;
+  return row < 0 ? null : meaning(current.rows.packed)[current.rows.bytes[row * nTokens + key]];
+}
+
+/** The scale of the level in view, and which one it is. */
+function showLevel(level) {
+  shownLevel = level;
+  const coarse = current.size === report.maps.size && report.large.size !== report.maps.size;
+  legend($('map-legend'), mapScale(level), `${level.size} × ${level.size}${level.size < current.size ? ` of ${current.size} × ${current.size}` : ''} blocks${coarse ? ', coarse: fine heads are in the list above' : ''}`);
+  if (!view.pointer) $('map-facts').replaceChildren(make('span', { class: 'dim' }, mapSays()));
+}
+
 async function loadMap() {
-  const { layer, head } = state, map = await finestMap(layer, head);
+  const { layer, head } = state, map = await finestMap(layer, head), chosen = isChosen(layer, head), packed = report.looked.heads[chosen];
+  const rows = packed ? { packed, bytes: await unpack(packed) } : null;
   if (layer !== state.layer || head !== state.head) return;
-  current = map;
+  current = { ...map, rows };
+  shownLevel = null;
   $('map-title').textContent = `Layer ${layer}, head ${head}`;
   $('chosen').value = String(isChosen(layer, head));
-  legend($('map-legend'), mapScale(map), `${map.size} × ${map.size} blocks${map.size === report.maps.size && report.large.size !== report.maps.size ? ', coarse: fine heads are in the list above' : ''}`);
   if (!(view.scale > 0)) home();
   else drawMap();
   showPointer(null);

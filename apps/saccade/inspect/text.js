@@ -33,7 +33,7 @@ async function mapRow(position, layer, head) {
   const map = await finestMap(layer, head), out = new Float32Array(nTokens), row = Math.min(map.size - 1, Math.floor(position * map.size / nPrompt));
   for (let column = 0; column <= row; ++column) {
     const from = Math.ceil(column * nPrompt / map.size), to = Math.min(position + 1, Math.ceil((column + 1) * nPrompt / map.size));
-    for (let key = from; key < to; ++key) out[key] = map.values[codeAt(map, row, column)] / (to - from);
+    for (let key = from; key < to; ++key) out[key] = massAt(map, row, column) / (to - from);
   }
   return out;
 }

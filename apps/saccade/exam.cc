@@ -96,6 +96,7 @@ Exam make_exam(const Model& model, const std::string& text, std::size_t n_needle
     n_planted += static_cast<std::int64_t>(model.tokenize(" " + needle.sentence(), false).size());
   }
   exam.text = make_prompt(model, "", "", raw).before;
+  exam.text_begin = static_cast<Pos>(exam.text.size());
   plant(model, text, n_ctx_most - exam.n_most(), n_planted, exam);
   return exam;
 }

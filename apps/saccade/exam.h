@@ -18,6 +18,7 @@ struct Exam {
   std::vector<double> depths;
   Tokens text;                    ///< what comes before it, and the text with its needles
   std::vector<Tokens> questions;  ///< each with what comes after it, and with the beginning of the answer
+  Pos text_begin = 0;             ///< where the text itself begins in `text`
   std::vector<Range> sentences;   ///< positions of the needles in `text` ...
   std::vector<Range> secrets;     ///< ... and of their secrets
 

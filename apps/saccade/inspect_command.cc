@@ -51,27 +51,6 @@ struct Watch {
   ~Watch() { llama::set_watcher({}); }
 };
 
-InspectedText words(const Model& model, const InspectOptions& options, const Tokens& tokens,
-                    std::vector<std::string> answered, std::int64_t n_decoded) {
-  std::string said;
-  for (const std::string& piece : answered) said += piece;
-  InspectedText text{.file = options.text, .question = options.question, .answer = said};
-  for (std::size_t i = 0; i < tokens.size(); ++i) {
-    text.pieces.push_back(model.name(tokens[i]));
-    if (model.piece(tokens[i]).empty()) text.control.push_back(static_cast<Pos>(i));
-  }
-  // The last token of an answer is never read.
-  text.pieces.insert(text.pieces.end(), answered.begin(), answered.begin() + static_cast<std::ptrdiff_t>(n_decoded));
-  text.answered = std::move(answered);
-  return text;
-}
-
-void write(const nlohmann::ordered_json& report, const std::string& path) {
-  OutputFile file(path);
-  file.write(inspect_page(report));
-  file.commit();
-}
-
 }  // namespace
 
 void inspect_command(const InspectOptions& options) {
@@ -131,9 +110,12 @@ void inspect_command(const InspectOptions& options) {
   record.attended = llama::record();
   record.kv_bytes = context.kv_bytes();
 
-  auto report = inspect_report(gaze, record, words(model, options, tokens, answered, record.n_decoded));
+  // The last token of an answer is never read.
+  InspectedText words = inspected_text(model, tokens, answered, record.n_decoded);
+  words.file = options.text, words.question = options.question;
+  auto report = inspect_report(gaze, record, words);
   report["massive"] = massive_report(massive);
-  if (!options.output.empty()) write(report, options.output);
+  if (!options.output.empty()) write_page(report, options.output);
   if (options.json) return print(report.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
   print("\n");
   std::fputs((summary(report) + to_text(record)).c_str(), stderr);

@@ -44,8 +44,9 @@ void check_proof(const InspectOptions& options) {
   in_range("--mask", options.n_masked, 1, 1 << 20);
   if (!options.question.empty() || !options.heads.empty() || !options.tokens.empty())
     fail_user("--prove asks its own questions and finds its own heads: it goes without -p, --heads and --tokens");
-  if (!options.output.empty() && !options.output.ends_with(".json"))
-    fail_user(fmt::format("-o must end in .json, it is the plan that masks the heads, got '{}'", options.output));
+  if (!options.output.empty() && !options.output.ends_with(".json") && !options.output.ends_with(".html"))
+    fail_user(fmt::format("-o must end in .json (the plan that masks the heads) or .html (the report), got '{}'",
+                          options.output));
 }
 
 }  // namespace

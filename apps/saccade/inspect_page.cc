@@ -1,7 +1,9 @@
 #include <string_view>
 
 #include "apps/saccade/inspect_report.h"
+#include "apps/saccade/output.h"
 #include "saccade/inspect_assets.h"
+#include "saccade/report/html.h"
 
 namespace saccade::app {
 namespace {
@@ -10,31 +12,22 @@ void replace(std::string& text, std::string_view mark, std::string_view with) {
   text.replace(text.find(mark), mark.size(), with);
 }
 
-/// JSON that may stand inside a script element, whatever its strings say: no "<" is left to end or open anything.
-std::string embedded(const nlohmann::ordered_json& json) {
-  const std::string plain = json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-  std::string safe;
-  safe.reserve(plain.size());
-  for (const char c : plain) {
-    if (c == '<') {
-      safe += "\\u003c";
-    } else {
-      safe += c;
-    }
-  }
-  return safe;
-}
-
 }  // namespace
 
-std::string inspect_page(const nlohmann::ordered_json& report) {
+std::string inspect_page(const nlohmann::ordered_json& document) {
   std::string page(kInspectPage);
   replace(page, "@STYLE@", kInspectStyle);
   std::string script;
   for (const std::string_view part : kInspectScripts) script += part;
   replace(page, "@SCRIPT@", script);
-  replace(page, "@REPORT@", embedded(report));
+  replace(page, "@REPORT@", report::script_json(document));
   return page;
+}
+
+void write_page(const nlohmann::ordered_json& document, const std::string& path) {
+  OutputFile file(path);
+  file.write(inspect_page(document));
+  file.commit();
 }
 
 }  // namespace saccade::app

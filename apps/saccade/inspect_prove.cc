@@ -6,13 +6,18 @@
 #include <cstdio>
 #include <limits>
 #include <memory>
+#include <optional>
+#include <utility>
 
 #include "apps/saccade/context_options.h"
 #include "apps/saccade/copy_watch.h"
 #include "apps/saccade/exam.h"
+#include "apps/saccade/inspect_gaze.h"
+#include "apps/saccade/inspect_report.h"
 #include "apps/saccade/output.h"
 #include "apps/saccade/progress.h"
 #include "apps/saccade/reading.h"
+#include "apps/saccade/record.h"
 #include "apps/saccade/text_file.h"
 #include "plugins/llama/backend.h"
 #include "plugins/llama/watcher.h"
@@ -26,19 +31,36 @@ namespace {
 /// Masks and questions on one prefill.
 class Prover {
  public:
-  Prover(const Model& model, const Attention& attention, const Exam& exam, const ContextOptions& made_with)
+  /// `gaze`: what else sees the text as it is read, and the question of the needle `shown`; null: nobody.
+  Prover(const Model& model, const Attention& attention, const Exam& exam, const ContextOptions& made_with, Gaze* gaze,
+         std::size_t shown)
       : model_(model),
         attention_(attention),
         exam_(exam),
         context_(model, attention, made_with),
-        watch_(model.facts().n_layers, model.facts().n_heads) {}
+        watch_(model.facts().n_layers, model.facts().n_heads),
+        gaze_(gaze),
+        shown_(shown) {
+    record_.n_prompt = static_cast<std::int64_t>(exam.text.size() + exam.questions[shown].size());
+    record_.n_text_given = record_.n_text_used = static_cast<std::int64_t>(exam.text.size()) - exam.text_begin;
+    record_.n_ctx = context_.n_ctx();
+    record_.n_threads = made_with.n_threads;
+    record_.n_ubatch = context_.n_ubatch();
+    record_.yarn = made_with.yarn;
+  }
 
   double read() {
     Progress progress("reading", static_cast<std::int64_t>(exam_.text.size()));
+    const Watch watch([this](int layer, const AttendCall& call, const float* lse, Team& team) {
+      if (gaze_) gaze_->look(layer, call, lse, team);
+    });
+    llama::reset_record();
     const Timer timer;
     prefill(context_, exam_.text, exam_.text.size(), progress);
+    record_.prefill_s = timer.seconds();
+    record_.prefilled = llama::record();
     rewind_ = std::make_unique<Rewind>(context_, model_);
-    return timer.seconds();
+    return record_.prefill_s;
   }
 
   /// Asks for the i-th needle with these heads masked.
@@ -51,27 +73,48 @@ class Prover {
   std::string watched_answer(std::size_t i) {
     llama::use_plan(attention_.plan);
     watch_.begin(exam_.sentences[i]);
-    llama::set_watcher([this](int layer, const AttendCall& call, const float* lse, Team& team) {
+    const bool shows = gaze_ && i == shown_;
+    const Watch watch([this, shows](int layer, const AttendCall& call, const float* lse, Team& team) {
       watch_.look(layer, call, lse, team);
+      if (shows) gaze_->look(layer, call, lse, team);
     });
-    const struct Unwatch {
-      ~Unwatch() { llama::set_watcher({}); }
-    } unwatch;
-    return answer(i, true);
+    const Timer timer;
+    const std::string text = answer(i, true);
+    if (!shows) return text;
+    record_.decode_s = timer.seconds();
+    record_.stop = "end";
+    record_.n_generated = record_.n_decoded = static_cast<std::int64_t>(answered_.size());
+    record_.attended = llama::record();
+    record_.kv_bytes = context_.kv_bytes();
+    shown_words_ = answered_;
+    return text;
   }
 
   const CopyWatch& watch() const { return watch_; }
+  /// Of the text and the question that the gaze saw, once it has been asked; and the answer's tokens.
+  const RunRecord& record() const { return record_; }
+  const std::vector<std::string>& shown_words() const { return shown_words_; }
 
  private:
+  /// Nobody watches any more when this is gone.
+  struct Watch {
+    explicit Watch(llama::Watcher watcher) { llama::set_watcher(std::move(watcher)); }
+    Watch(const Watch&) = delete;
+    Watch& operator=(const Watch&) = delete;
+    ~Watch() { llama::set_watcher({}); }
+  };
+
   std::string answer(std::size_t i, bool watched) {
     (*rewind_)();
     ask(context_, exam_.questions[i]);
     std::string text;
+    answered_.clear();
     auto next = static_cast<Token>(judge::top1(context_.logits(-1)));
     // The sentence's end is enough: the answer is one.
     for (std::int64_t n = 0; n < kAnswer && !model_.ends(next) && text.find_first_of(".\n") == text.npos; ++n) {
       if (watched) watch_.emitted(next);
-      text += model_.piece(next);
+      answered_.push_back(model_.piece(next));
+      text += answered_.back();
       context_.decode({&next, 1});
       next = static_cast<Token>(judge::top1(context_.logits(0)));
     }
@@ -83,6 +126,10 @@ class Prover {
   const Exam& exam_;
   Context context_;
   CopyWatch watch_;
+  Gaze* gaze_;
+  std::size_t shown_;
+  RunRecord record_{.model = "", .stop = "", .attention = attention_};
+  std::vector<std::string> answered_, shown_words_;  // of the newest question, and of the one shown
   std::unique_ptr<Rewind> rewind_;
 };
 
@@ -97,7 +144,10 @@ Baseline watch_all(Prover& prover, const Exam& exam, const ModelFacts& model, Pr
   Baseline base{judge::HeadScores(model.n_layers, model.n_heads), judge::HeadScores(model.n_layers, model.n_heads)};
   Progress progress("asking with all heads", static_cast<std::int64_t>(exam.needles.size()), "questions");
   for (std::size_t i = 0; i < exam.needles.size(); ++i) {
-    ProvenNeedle needle{.depth = exam.depths[i], .needle = exam.needles[i], .answer = prover.watched_answer(i)};
+    ProvenNeedle needle{.depth = exam.depths[i],
+                        .sentence = exam.sentences[i],
+                        .needle = exam.needles[i],
+                        .answer = prover.watched_answer(i)};
     needle.found = judge::holds_word(needle.answer, needle.needle.secret);
     proof.needles.push_back(needle);
     progress.at(static_cast<std::int64_t>(i + 1));
@@ -165,6 +215,31 @@ std::int64_t count(const Proof& proof, Found found) {
   return std::ranges::count_if(proof.needles, found);
 }
 
+/// What the gaze is to keep of the text and the question that the report shows.
+GazeShape gaze_shape(const Exam& exam, std::size_t shown, const ModelFacts& model) {
+  GazeShape shape{.n_layers = model.n_layers, .n_heads = model.n_heads};
+  shape.text = {exam.text_begin, static_cast<Pos>(exam.text.size())};
+  shape.n_prompt = shape.text.end + static_cast<Pos>(exam.questions[shown].size());
+  shape.question = {shape.text.end, shape.n_prompt};
+  shape.n_most = shape.n_prompt + kAnswer;
+  shape.chosen = parse_heads("", model);
+  for (Pos i = 0; i < kAnswer; ++i) shape.rows.push_back(shape.n_prompt - 1 + i);
+  return shape;
+}
+
+void write_report(const InspectOptions& options, const Model& model, const Exam& exam, const Prover& prover,
+                  const Gaze& gaze, const Proof& proof) {
+  Tokens tokens = exam.text;
+  tokens.insert(tokens.end(), exam.questions[proof.shown].begin(), exam.questions[proof.shown].end());
+  InspectedText text = inspected_text(model, tokens, prover.shown_words(), prover.record().n_decoded);
+  text.file = options.text, text.question = exam.needles[proof.shown].question;
+  RunRecord record = prover.record();
+  record.model = options.model;
+  auto report = inspect_report(gaze, record, text);
+  report["proof"] = to_json(proof);
+  write_page(report, options.output);
+}
+
 }  // namespace
 
 nlohmann::ordered_json to_json(const Proof& proof) {
@@ -178,6 +253,8 @@ nlohmann::ordered_json to_json(const Proof& proof) {
   for (const auto& place : proof.random) random.push_back(json_of(place));
   for (const auto& one : proof.needles)
     needles.push_back({{"depth", one.depth},
+                       {"begin", one.sentence.begin},
+                       {"end", one.sentence.end},
                        {"question", one.needle.question},
                        {"secret", one.needle.secret},
                        {"answer", one.answer},
@@ -199,6 +276,7 @@ nlohmann::ordered_json to_json(const Proof& proof) {
           {"n_retrieval_heads", proof.n_retrieval_heads},
           {"top", std::move(top)},
           {"random", std::move(random)},
+          {"shown", proof.shown},
           {"needles", std::move(needles)},
           {"prefill_s", proof.prefill_s},
           {"questions_s", proof.questions_s}};
@@ -244,10 +322,16 @@ void prove_command(const InspectOptions& options) {
                               context_of_proof(options, model.facts()), options.raw);
   const auto n_ctx =
       options.given_ctx ? options.n_ctx : std::min(most_context(options, model.facts()), round_ctx(exam.n_most()));
+  const bool reports = options.output.ends_with(".html");
+  const std::size_t shown = exam.needles.size() / 2;
+  std::optional<Gaze> gaze;
+  if (reports) gaze.emplace(gaze_shape(exam, shown, model.facts()));
   Prover prover(model, attention, exam,
-                context_options(options, {&attention, 1}, static_cast<std::int64_t>(exam.text.size()), n_ctx));
+                context_options(options, {&attention, 1}, static_cast<std::int64_t>(exam.text.size()), n_ctx),
+                gaze ? &*gaze : nullptr, shown);
   Proof proof{.model = options.model, .attn = attention.typed, .edit = print_spec(edit)};
   proof.n_prompt = static_cast<std::int64_t>(exam.text.size());
+  proof.shown = shown;
   proof.n_heads = model.facts().n_layers * model.facts().n_heads;
   proof.prefill_s = prover.read();
   const Timer timer;
@@ -260,7 +344,8 @@ void prove_command(const InspectOptions& options) {
   choose_heads(base, static_cast<std::size_t>(options.n_masked), proof);
   ask_masked(prover, edit, proof);
   proof.questions_s = timer.seconds();
-  if (!options.output.empty()) {
+  if (reports) write_report(options, model, exam, prover, *gaze, proof);
+  if (!options.output.empty() && !reports) {
     std::vector<judge::HeadPlace> top;
     for (const auto& head : proof.top) top.push_back(head.place);
     OutputFile file(options.output);

@@ -14,6 +14,7 @@ namespace saccade::app {
 /// What became of a needle with all heads, without the top retrieval heads, and without as many others.
 struct ProvenNeedle {
   double depth = 0;
+  Range sentence;  ///< its tokens in the text
   judge::Needle needle;
   std::string answer, answer_top, answer_random;
   bool found = false, found_top = false, found_random = false;
@@ -29,6 +30,7 @@ struct ProvenHead {
 struct Proof {
   std::string model, attn, edit;
   std::int64_t n_prompt = 0;
+  std::size_t shown = 0;  ///< the needle whose question and answer the report shows
   std::vector<ProvenNeedle> needles;
   std::vector<ProvenHead> top;
   std::vector<judge::HeadPlace> random;
@@ -42,9 +44,10 @@ std::string to_text(const Proof& proof);
 
 /// `saccade inspect --prove retrieval`: plants needles, reads the text once, asks for each needle with all heads, with
 /// the top retrieval heads masked and with as many random others masked, all on the same keys and values
-/// (docs/decisions/0016-masked-heads.md), and prints how many were found.
+/// (docs/decisions/0016-masked-heads.md), and prints how many were found. A report, where one is asked for, shows that
+/// and what the model looked at as it read the text and answered one of the questions, with all heads.
 /// Errors    Fault::kUser, one line: a model without enough heads, a text too short, a model that finds nothing
-/// Cost      one prefill, and three questions a needle
+/// Cost      one prefill, and three questions a needle; for a report as Gaze
 void prove_command(const InspectOptions& options);
 
 }  // namespace saccade::app

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/saccade/engine.h"
 #include "apps/saccade/inspect_gaze.h"
 #include "apps/saccade/record.h"
 #include "saccade/judge/massive.h"
@@ -18,6 +19,10 @@ struct InspectedText {
   std::vector<Pos> control;           ///< positions of tokens that are marks, not text
   std::vector<std::string> answered;  ///< bytes of each token of the answer
 };
+
+/// The words of these tokens and of an answer, `n_decoded` of whose tokens were read.
+InspectedText inspected_text(const Model& model, const Tokens& tokens, std::vector<std::string> answered,
+                             std::int64_t n_decoded);
 
 /// Gives each character to the token in which it begins, so that every piece is UTF-8; a token that only goes on with a
 /// character of an earlier one gets "". What is no UTF-8 becomes U+FFFD.
@@ -41,5 +46,8 @@ std::string summary(const nlohmann::ordered_json& report);
 
 /// The report as one HTML page that needs nothing else.
 std::string inspect_page(const nlohmann::ordered_json& report);
+
+/// Writes it to a file. Errors: Fault::kMachine, as OutputFile.
+void write_page(const nlohmann::ordered_json& report, const std::string& path);
 
 }  // namespace saccade::app

@@ -1,4 +1,5 @@
 #include <cstdint>
+#include <utility>
 
 #include "apps/saccade/inspect_report.h"
 
@@ -22,6 +23,19 @@ std::size_t character(const std::string& bytes, std::size_t at) {
 }
 
 }  // namespace
+
+InspectedText inspected_text(const Model& model, const Tokens& tokens, std::vector<std::string> answered,
+                             std::int64_t n_decoded) {
+  InspectedText text;
+  for (const std::string& piece : answered) text.answer += piece;
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    text.pieces.push_back(model.name(tokens[i]));
+    if (model.piece(tokens[i]).empty()) text.control.push_back(static_cast<Pos>(i));
+  }
+  text.pieces.insert(text.pieces.end(), answered.begin(), answered.begin() + static_cast<std::ptrdiff_t>(n_decoded));
+  text.answered = std::move(answered);
+  return text;
+}
 
 std::vector<std::string> whole_characters(const std::vector<std::string>& pieces) {
   std::string bytes;

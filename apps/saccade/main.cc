@@ -110,7 +110,7 @@ CLI::App* add_inspect(CLI::App& app, InspectOptions& options) {
       ->type_name("N|N-N[,...]");
   inspect
       ->add_option("-o,--output", options.output,
-                   "the report, one HTML file; with --prove: the plan that masks the heads")
+                   "the report, one HTML file; with --prove also PLAN.json, the plan that masks the heads")
       ->type_name("REPORT.html");
   inspect->add_option("--prove", options.prove, "a claim to be proved instead: retrieval")->type_name("CLAIM");
   inspect->add_option("--needles", options.n_needles, "--prove: facts planted in the text")

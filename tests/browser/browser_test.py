@@ -223,6 +223,66 @@ class Real(Page):
         self.clean(browser, self.path)
 
 
+class Proof(Page):
+    """The report of a proof: the 0.5B model, five facts in 2,000 tokens."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory(prefix="saccade-proof-")
+        cls.path = os.path.join(cls.folder.name, "proof.html")
+        done = subprocess.run([SACCADE, "inspect", "--prove", "retrieval", "-m", found("model", "qwen2.5-coder-0.5b"), "-f", found("text", "novel"), "-c", "2000",
+                               "--needles", "5", "-o", cls.path, "--json"], capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr.decode()
+        cls.proof = json.loads(done.stdout)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    def test_it_shows_what_was_found_and_lost(self):
+        for dark in (False, True):
+            with Browser() as browser:
+                browser.open(self.path, dark)
+                for run in ("found", "found_top_masked", "found_random_masked"):
+                    marks = browser.run(f"[...document.querySelectorAll('#proof-table [data-run={run}]')].map((one) => one.textContent)")
+                    self.assertEqual(marks, ["✓" if one[run] else "✗" for one in self.proof["needles"]], run)
+                    self.assertEqual(marks.count("✓"), self.proof[run])
+                heads = browser.run("[...document.querySelectorAll('#proof-top [data-head]')].map((one) => one.dataset.head)")
+                self.assertEqual(heads, [f"{one['layer']}.{one['head']}" for one in self.proof["top"]])
+                self.assertEqual(browser.run("document.querySelectorAll('#overview .masked').length"), 20)
+                shown = self.proof["needles"][self.proof["shown"]]
+                self.assertEqual(browser.run("document.getElementById('question').textContent"), shown["question"])
+                self.assertEqual(browser.run("document.getElementById('answer').textContent").strip(), shown["answer"].strip())
+                light = picture.statistics(self.shot(browser, "proof-dark" if dark else "proof"))["light"]
+                self.assertTrue(light < 0.25 if dark else light > 0.75, light)
+                self.clean(browser, self.path)
+
+    def test_by_keys_and_by_mouse(self):
+        with Browser() as browser:
+            browser.open(self.path)
+            says = lambda: browser.run("document.getElementById('proof-says').textContent")
+            # One stop of the tab key for the whole table; arrows walk in it.
+            self.assertEqual(browser.run("document.querySelectorAll('#proof-table button[tabindex=\"0\"]').length"), 1)
+            browser.run("document.querySelector('#proof-table button[tabindex=\"0\"]').focus()")
+            for key in ("ArrowDown", "ArrowRight", "ArrowRight", "ArrowUp", "ArrowDown"):
+                browser.press(key)
+            at = browser.run("[document.activeElement.dataset.run, Number(document.activeElement.dataset.needle)]")
+            self.assertEqual(at, ["found_top_masked", 2])
+            needle = self.proof["needles"][2]
+            self.assertIn(needle["question"], says())
+            self.assertIn(needle["secret"], says())
+            # A click shows the fact in the text and how much the answer looked at it.
+            browser.click_on("#proof-table [data-run=found][data-needle='1']")
+            one = self.proof["needles"][1]
+            self.assertEqual(browser.run("state.span"), [one["begin"], one["end"]])
+            browser.until("document.querySelectorAll('#pages span.span').length > 5")
+            self.assertIn(one["secret"], browser.run("report.pieces.slice(...state.span).join('')"))
+            top = self.proof["top"][0]
+            browser.click_on("#proof-top button")
+            browser.until(f"document.getElementById('map-title').textContent === 'Layer {top['layer']}, head {top['head']}'")
+            self.clean(browser, self.path)
+
+
 class Large(Page):
     """30,000 tokens, 24 layers of 14 heads, made up."""
 

@@ -13,7 +13,7 @@ import zlib
 import numpy as np
 
 ASSETS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "apps", "saccade", "inspect")
-SCRIPTS = ("base.js", "colour.js", "heads.js", "map.js", "text.js", "lists.js", "main.js")
+SCRIPTS = ("base.js", "colour.js", "heads.js", "map.js", "text.js", "lists.js", "proof.js", "main.js")
 WORDS = """it is a truth universally acknowledged that a single man in possession of a good fortune must be in want of a wife
 however little known the feelings or views of such may on his first entering neighbourhood this so well fixed minds
 surrounding families he considered rightful property some one other their daughters""".split()

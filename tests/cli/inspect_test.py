@@ -67,7 +67,7 @@ class Inspect(Cli):
         self.assertEqual(self.inspect_refused(2, "--prove", "retrievl"), '--prove: unknown claim "retrievl"; did you mean "retrieval"?')
         for more in (("-p", "Why?"), ("--heads", "0.0"), ("--tokens", "3")):
             self.assertIn("asks its own questions", self.inspect_refused(2, "--prove", "retrieval", *more))
-        self.assertIn("-o must end in .json", self.inspect_refused(2, "--prove", "retrieval", "-o", "r.html"))
+        self.assertIn("-o must end in .json (the plan that masks the heads) or .html (the report)", self.inspect_refused(2, "--prove", "retrieval", "-o", "r.txt"))
         self.assertIn("no such directory", self.inspect_refused(2, "--prove", "retrieval", "--mask", 1, "-o", "nowhere/plan.json"))
         self.assertEqual(self.inspect_refused(2, "--prove", "retrieval", "--needles", 0), "--needles must be >= 1, got 0")
         self.assertIn('unknown edit "unifrom"', self.inspect_refused(2, "--prove", "retrieval", "--steer", "unifrom"))

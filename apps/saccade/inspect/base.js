@@ -8,7 +8,7 @@ const $ = (id) => document.getElementById(id);
 
 /** An element with attributes and children; strings become text, never markup. */
 function make(name, attributes = {}, ...children) {
-  const svg = ['svg', 'rect', 'text', 'g', 'title'].includes(name);
+  const svg = ['svg', 'rect', 'text', 'g', 'title', 'circle'].includes(name);
   const element = svg ? document.createElementNS('http://www.w3.org/2000/svg', name) : document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
     if (key.startsWith('on')) element.addEventListener(key.slice(2), value);

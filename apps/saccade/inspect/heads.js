@@ -85,10 +85,11 @@ async function drawOverview() {
       }, make('title', {}, `layer ${layer}, head ${head}: ${scale.text(value)}`)));
     }
   }
+  markProof(svg);
   box.replaceChildren(svg);
   $('metric').value = state.metric;
   $('metric').title = metric.help;
-  legend($('overview-legend'), scale, metric.unit === 'mass' ? '' : metric.unit);
+  legend($('overview-legend'), scale, report.proof ? '● masked top  ○ masked other' : metric.unit === 'mass' ? '' : metric.unit);
   ringOverview();
 }
 

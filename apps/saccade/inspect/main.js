@@ -66,6 +66,7 @@ function start() {
   startText();
   startAnswer();
   startLists();
+  startProof();
   startAtlas();
   startExport();
   startKeys();

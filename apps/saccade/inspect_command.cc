@@ -67,8 +67,8 @@ void inspect_command(const InspectOptions& options) {
 
   const Model model(options.model, std::move(facts), options.verbose);
   Prompt prompt = make_prompt(model, text, options.question, options.raw);
-  fit(prompt, options.n_tokens, options.given_ctx ? options.n_ctx : most_context(options, model.facts()),
-      options.truncate);
+  // Of a longer text the first tokens, as the record says.
+  fit(prompt, options.n_tokens, options.given_ctx ? options.n_ctx : most_context(options, model.facts()), true);
   const Tokens tokens = prompt.joined();
   Gaze gaze(gaze_shape(options, model.facts(), prompt));
 

@@ -85,7 +85,6 @@ void add_question_flags(CLI::App& command, RunOptions& options) {
       ->type_name("SPEC");
   command.add_option("--plan", options.plan, "which attention in which layer and head")->type_name("PLAN.json");
   command.add_flag("--raw", options.raw, "no chat template: continue the text");
-  command.add_flag("--truncate", options.truncate, "take the beginning of a text that is too long");
   command.callback([&command, &options] {
     finish(command, options);
     options.given_attn = command.count("--attn") > 0;
@@ -96,6 +95,7 @@ void add_question_flags(CLI::App& command, RunOptions& options) {
 CLI::App* add_run(CLI::App& app, RunOptions& options) {
   auto* run = app.add_subcommand("run", "answer a question about a text");
   add_question_flags(*run, options);
+  run->add_flag("--truncate", options.truncate, "take the beginning of a text that is too long");
   run->add_option("--session", options.session, "keep the text's keys and values here for the next question")
       ->type_name("FILE");
   return run;

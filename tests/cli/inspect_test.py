@@ -49,9 +49,15 @@ class Inspect(Cli):
         self.assertIn("no such directory", self.inspect_refused(2, "-o", "nowhere/report.html"))
         self.assertIn("only attention of ours", self.inspect_refused(2, "--attn", "ggml"))
         self.assertIn("tokens", self.inspect_refused(2, "-c", "64"))
+
+    def test_of_a_longer_text_it_takes_the_beginning(self):
         long = self.file("long.txt", (TEXT * 400).encode())
-        self.assertIn("--truncate", self.refused(2, "inspect", "-m", self.model, "-f", long))
+        done = self.ok("inspect", "-m", self.model, "-f", long, "-c", 300, "-n", 2, "--json")
+        text = json.loads(done.stdout)["record"]
+        self.assertLess(text["n_text"], 300)
+        self.assertGreater(text["n_text_given"], 4096)
         os.unlink(long)
+        self.assertIn("--truncate", self.refused(2, "inspect", "-m", self.model, "-f", self.text, "--truncate"))
 
 
     def test_a_proof_needs_something_to_lose(self):

@@ -67,16 +67,17 @@ HWY_INLINE hn::Vec<ND> nth_largest(const hn::Vec<ND>* of, int n_of, int n) {
 /// The largest score of each kTogether keys, the last of them maybe fewer; returns how many such there are.
 HWY_INLINE int top_scores(const NotedScores& block, int row, hn::Vec<ND> (&tops)[kMostGroups]) {
   const ND d;
-  const auto score = [&](int key) { return hn::Load(d, block.scores + key * kTileRows + row); };
-  int n = 0, key = 0;
-  for (; key + kTogether <= block.n_keys; key += kTogether) {
-    const auto early = hn::Max(hn::Max(score(key), score(key + 1)), hn::Max(score(key + 2), score(key + 3)));
-    const auto late = hn::Max(hn::Max(score(key + 4), score(key + 5)), hn::Max(score(key + 6), score(key + 7)));
+  const float* scores = block.scores + row;
+  const auto score = [&](int key) HWY_ATTR { return hn::Load(d, scores + std::ptrdiff_t{key} * kTileRows); };
+  int n = 0, left = block.n_keys;
+  for (; left >= kTogether; left -= kTogether, scores += kTogether * kTileRows) {
+    const auto early = hn::Max(hn::Max(score(0), score(1)), hn::Max(score(2), score(3)));
+    const auto late = hn::Max(hn::Max(score(4), score(5)), hn::Max(score(6), score(7)));
     tops[n++] = hn::Max(early, late);
   }
-  if (key == block.n_keys) return n;
-  tops[n] = score(key);
-  while (++key < block.n_keys) tops[n] = hn::Max(tops[n], score(key));
+  if (left == 0) return n;
+  tops[n] = score(0);
+  for (int key = 1; key < left; ++key) tops[n] = hn::Max(tops[n], score(key));
   return n + 1;
 }
 
@@ -93,9 +94,10 @@ HWY_INLINE std::uint64_t lanes_of(hn::Mask<ND> mask) {
 HWY_INLINE ScorePlace* list_group(const NotedScores& block, int begin, int row, hn::Vec<ND> factor, hn::Vec<ND> floors,
                                   ScorePlace* places) {
   const ND d;
+  const float* scores = block.scores + std::ptrdiff_t{begin} * kTileRows + row;
   std::uint64_t marked[2] = {};  // 16 rows of four keys each
-  const auto mark = [&](int key) {
-    const auto score = hn::Mul(hn::Load(d, block.scores + (begin + key) * kTileRows + row), factor);
+  const auto mark = [&](int key) HWY_ATTR {
+    const auto score = hn::Mul(hn::Load(d, scores + std::ptrdiff_t{key} * kTileRows), factor);
     marked[key / 4] |= lanes_of(hn::Ge(score, floors)) << (key % 4 * 16);
   };
   if (begin + kTogether <= block.n_keys) {

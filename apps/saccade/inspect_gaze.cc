@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <map>
@@ -181,12 +182,14 @@ void Gaze::fold_queries(int index, const AttendCall& call, const Probes& probes)
 void Gaze::fold_tops(Layer& layer, const see::TopKeys& tops) {
   const double share = 1.0 / shape_.n_heads;
   for (Pos q = tops.q_positions().begin; q < tops.q_positions().end; ++q) {
-    const auto keys = tops.row(q);
-    for (std::size_t rank = 0; rank < keys.size(); ++rank) {
-      if (keys[rank].position < 0) continue;
-      const std::size_t place = rank * at(shape_.n_most) + at(q);
-      layer.top_keys[place] = keys[rank].position == 0 ? 0 : static_cast<std::uint32_t>(q - keys[rank].position + 1);
-      layer.top_weights[place] = kTopCoding.code(share * static_cast<double>(keys[rank].weight));
+    std::array<see::TopKeys::Key, kTopKeys> keys;
+    std::ranges::copy(tops.row(q), keys.begin());
+    std::ranges::sort(keys, {}, &see::TopKeys::Key::position);
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      if (keys[i].position < 0) continue;
+      const std::size_t place = i * at(shape_.n_most) + at(q);
+      layer.top_keys[place] = keys[i].position == 0 ? 0 : static_cast<std::uint32_t>(q - keys[i].position + 1);
+      layer.top_weights[place] = kTopCoding.code(share * static_cast<double>(keys[i].weight));
     }
   }
 }

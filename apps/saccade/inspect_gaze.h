@@ -54,7 +54,7 @@ struct HeadSums {
 class Gaze {
  public:
   static constexpr Pos kTopKeys = 8, kSmall = 128, kLarge = 1024, kMostBins = 2048, kEarly = 64;
-  static constexpr Coding kTopCoding{Coding::Kind::kLog2, 4, 1.5e-5};  // 2^-16
+  static constexpr Coding kTopCoding{Coding::Kind::kLog2, 3, 1.5e-5};  // 2^-16
   static constexpr Coding kBinCoding{Coding::Kind::kLog2, 8, 9.5e-7};  // 2^-20
 
   explicit Gaze(GazeShape shape);
@@ -63,9 +63,9 @@ class Gaze {
   void look(int layer, const AttendCall& call, const float* lse, Team& team);
 
   const GazeShape& shape() const { return shape_; }
-  /// Half of an even share counts as nothing: in a row of 30,000 keys that is most of them, and none that a reader
-  /// would see.
-  Coding row_coding() const { return {Coding::Kind::kLog2, 4, 0.5 / static_cast<double>(shape_.n_prompt)}; }
+  /// Less than an even share counts as nothing: in a row of 30,000 keys that is most of them, and none that a reader
+  /// would see, since the page's colours begin there.
+  Coding row_coding() const { return {Coding::Kind::kLog2, 4, 1.0 / static_cast<double>(shape_.n_prompt)}; }
   const HeadSums& head(int layer, int head) const {
     return layers_[static_cast<std::size_t>(layer)].heads[static_cast<std::size_t>(head)];
   }
@@ -87,7 +87,9 @@ class Gaze {
   std::span<const float> distance(int layer) const { return layers_[static_cast<std::size_t>(layer)].distance; }
   std::span<const float> chosen_spread(std::size_t chosen) const { return chosen_[chosen].spread; }
 
-  /// [kTopKeys, n_most]: 0 for the first token, else 1 + how far back; 0 with weight code 0 where there is none.
+  /// [kTopKeys, n_most]: 0 for the first token, else 1 + how far back; 0 with weight code 0 where there is none. Of
+  /// each token by position, none first: neighbours look at the same, so that deflate finds three eighths more to leave
+  /// out.
   std::span<const std::uint32_t> top_keys(int layer) const { return layers_[static_cast<std::size_t>(layer)].top_keys; }
   /// [kTopKeys, n_most], codes: mean of the heads.
   std::span<const std::uint8_t> top_weights(int layer) const {

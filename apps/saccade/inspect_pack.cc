@@ -26,7 +26,8 @@ std::string_view name_of(Coding::Kind kind) {
 std::vector<std::uint8_t> deflated(std::span<const std::uint8_t> bytes) {
   std::vector<std::uint8_t> out(compressBound(bytes.size()));
   uLongf size = out.size();
-  if (compress2(out.data(), &size, bytes.data(), bytes.size(), 6) != Z_OK) fail_machine("zlib: out of memory");
+  if (compress2(out.data(), &size, bytes.data(), bytes.size(), Z_BEST_COMPRESSION) != Z_OK)
+    fail_machine("zlib: out of memory");
   out.resize(size);
   return out;
 }

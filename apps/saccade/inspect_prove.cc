@@ -79,7 +79,7 @@ class Prover {
       if (shows) gaze_->look(layer, call, lse, team);
     });
     const Timer timer;
-    const std::string text = answer(i, true);
+    std::string text = answer(i, true);
     if (!shows) return text;
     record_.decode_s = timer.seconds();
     record_.stop = "end";

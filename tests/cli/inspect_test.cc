@@ -188,16 +188,30 @@ TEST_F(Seen, maps_and_rows_are_those_of_the_dense_map) {
 }
 
 TEST_F(Seen, top_keys_are_the_largest_of_each_row) {
+  Pos last_key = 0;
   for (Pos q = 0; q < kTokens; ++q) {
     std::vector<double> row;
     for (Pos k = 0; k <= q; ++k) row.push_back(mean_weight(q, k));
     std::ranges::sort(row, std::greater<>());
-    for (Pos rank = 0; rank < std::min<Pos>(Gaze::kTopKeys, q + 1); ++rank) {
-      const auto place = static_cast<std::size_t>(rank * 40 + q);
+    // By position, places without a key first.
+    const Pos n = std::min<Pos>(Gaze::kTopKeys, q + 1);
+    std::vector<std::uint8_t> codes;
+    for (Pos i = 0; i < Gaze::kTopKeys; ++i) {
+      const auto place = static_cast<std::size_t>(i * 40 + q);
       const auto back = static_cast<Pos>(gaze_.top_keys(0)[place]);
       const Pos key = back == 0 ? 0 : q - (back - 1);
-      expect_code(gaze_.top_weights(0)[place], row[static_cast<std::size_t>(rank)], Gaze::kTopCoding);
-      expect_code(gaze_.top_weights(0)[place], mean_weight(q, key), Gaze::kTopCoding);
+      codes.push_back(gaze_.top_weights(0)[place]);
+      if (i < Gaze::kTopKeys - n) {
+        EXPECT_EQ(codes.back(), 0);
+        continue;
+      }
+      if (i > Gaze::kTopKeys - n) EXPECT_GT(key, last_key);
+      last_key = key;
+      expect_code(codes.back(), mean_weight(q, key), Gaze::kTopCoding);
+    }
+    std::ranges::sort(codes, std::greater<>());
+    for (std::size_t rank = 0; rank < static_cast<std::size_t>(n); ++rank) {
+      expect_code(codes[rank], row[rank], Gaze::kTopCoding);
     }
   }
 }

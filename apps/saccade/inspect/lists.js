@@ -29,7 +29,7 @@ function drawSpans() {
     return box.replaceChildren();
   }
   const found = mostLooked(shown.excess), { begin, end } = report.text, share = (from, to) => percent(shown.values.subarray(from, to).reduce((sum, x) => sum + x, 0));
-  $('spans-note').textContent = `${kWindow} tokens of the text each, ${scopeName()}, beyond what later tokens give them on average. All the text gets ${share(begin, end)}, the first token ${percent(shown.values[0])}, question and answer ${share(end, nTokens)}`;
+  $('spans-note').textContent = `${kWindow} tokens of the text each, ${scopeName()}, beyond what later tokens give them on average. Counting what is above an even share, all the text gets ${share(begin, end)}, the first token ${percent(shown.values[0])}, question and answer ${share(end, nTokens)}`;
   box.replaceChildren(...found.map(({ begin, mass }) => {
     let best = begin;
     for (let i = begin; i < begin + kWindow; ++i) if (shown.excess[i] > shown.excess[best]) best = i;

@@ -15,7 +15,7 @@ async function topKeysOf(position, layer) {
   return out;
 }
 
-/** Keys are stored as 0 for the first token, else 1 + how far back; bytes of all ranks and tokens, lowest byte first. */
+/** Keys are stored as 0 for the first token, else 1 + how far back; bytes of all places and tokens, lowest byte first. By position; given back by weight. */
 async function topKeys({ keys, weights }, position) {
   const bytes = await unpack(keys), codes = await unpack(weights), of = meaning(weights), { k } = report.top_keys, found = [];
   const planes = keys.shape[0];
@@ -25,7 +25,7 @@ async function topKeys({ keys, weights }, position) {
     for (let plane = 0; plane < planes; ++plane) back += bytes[plane * k * nTokens + at] * 256 ** plane;
     if (codes[at] > 0) found.push({ key: back === 0 ? 0 : position - (back - 1), weight: of[codes[at]] });
   }
-  return found;
+  return found.sort((a, b) => b.weight - a.weight);
 }
 
 /** A row of a head's finest map, spread evenly over the keys of each block. */

@@ -185,7 +185,7 @@ async function drawText() {
   shown = found;
   const [before, it, after] = found.who;
   $('says').replaceChildren(`${before} `, make('b', {}, it ? `“${it.trim() || it}”` : ''), ` ${after ?? ''} · ${scopeName()}`);
-  legend($('text-legend'), found.scale, colour === 'entropy' ? 'of an even spread' : colour === 'received' ? 'mean weight' : 'up to the text’s largest weight');
+  legend($('text-legend'), found.scale, colour === 'entropy' ? 'of an even spread' : colour === 'received' ? 'mean weight' : 'to the text’s largest');
   repaint();
   drawSpans();
   $('scope').children[2].disabled = isChosen(layer, head) < 0 && !(colour === 'token');

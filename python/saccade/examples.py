@@ -20,6 +20,7 @@ _SPECS = {
     "streaming": "streaming(window=256)",
     "strided": "strided(block=32)",
     "window": "window(256)",
+    "within": "xattention+within(0.2)",
 }
 
 # What a probe is given beside its parameters.

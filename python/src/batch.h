@@ -29,6 +29,7 @@ class Batch {
   View k(Pos i) const { return keys(k_, i); }
   /// The keys where no values were given: who looks at none reads them.
   View v(Pos i) const { return keys(values(), i); }
+  bool has_values() const { return v_.has_value(); }
   /// The first of the sequence's rows, all of the batch's queries counted through.
   Pos first_row(Pos i) const;
   Pos n_rows() const;

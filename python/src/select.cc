@@ -80,6 +80,7 @@ Selected select(const Given& given, bool fallbacks) {
     for (Pos i = 0; i < call.batch.size() && !interrupt.seen(); ++i) {
       PlannedCall planned = call.sequence(i);
       planned.fallbacks = fallbacks;
+      if (!call.batch.has_values()) planned.attend.v = {};  // nobody shall measure with keys
       interrupt.watch(planned);
       out.shapes.push_back({planned.attend.q.len, planned.attend.k.len, planned.attend.q_begin});
       add(choose(*call.attn.plan, planned, engine.team()), out);
@@ -126,6 +127,7 @@ attn      a spec, a Plan, a dict, or an object with a name, as for attend
 weigh     as for attend, for selectors that look at scores
 scale     multiplies q.k; 1 / sqrt(head_dim) when not given
 q_begin   position of the first query; kv_len - seq when not given
+v         [batch, kv_len, n_kv_heads, head_dim_v], for a choice that measures with values: `within`
 layer     which layer of the plan, and of seeds
 fallbacks False: selectors never run dense because a text is short or selecting would not pay
 Returns   a Selection, which attend(q, k, v, attn=selection) takes as it is, with the same cu_seqlens
@@ -197,8 +199,9 @@ void bind_select(nb::module_& m) {
   m.def(
       "select",
       [](nb::handle q, nb::handle k, nb::handle attn, nb::handle weigh, std::optional<double> scale,
-         std::optional<Pos> q_begin, nb::handle cu_seqlens, nb::handle cu_seqlens_k, int layer, bool fallbacks) {
-        return select({.batch = {.q = q, .k = k, .cu_seqlens = cu_seqlens, .cu_seqlens_k = cu_seqlens_k},
+         std::optional<Pos> q_begin, nb::handle v, nb::handle cu_seqlens, nb::handle cu_seqlens_k, int layer,
+         bool fallbacks) {
+        return select({.batch = {.q = q, .k = k, .v = v, .cu_seqlens = cu_seqlens, .cu_seqlens_k = cu_seqlens_k},
                        .attn = attn,
                        .weigh = weigh,
                        .scale = scale,
@@ -207,12 +210,13 @@ void bind_select(nb::module_& m) {
                       fallbacks);
       },
       "q"_a.none(), "k"_a.none(), "attn"_a, nb::kw_only(), "weigh"_a = "softmax", "scale"_a = nb::none(),
-      "q_begin"_a = nb::none(), "cu_seqlens"_a = nb::none(), "cu_seqlens_k"_a = nb::none(), "layer"_a = 0,
-      "fallbacks"_a = true, kSelectDoc,
+      "q_begin"_a = nb::none(), "v"_a = nb::none(), "cu_seqlens"_a = nb::none(), "cu_seqlens_k"_a = nb::none(),
+      "layer"_a = 0, "fallbacks"_a = true, kSelectDoc,
       nb::sig(
           "def select(q: typing.Any, k: typing.Any, attn: typing.Any, *, weigh: typing.Any = 'softmax', scale: float | "
-          "None = None, q_begin: int | None = None, cu_seqlens: typing.Any = None, cu_seqlens_k: typing.Any = None, "
-          "layer: int = 0, fallbacks: bool = True) -> Selection"));
+          "None = None, q_begin: int | None = None, v: typing.Any = None, cu_seqlens: typing.Any = None, cu_seqlens_k: "
+          "typing.Any = "
+          "None, layer: int = 0, fallbacks: bool = True) -> Selection"));
 }
 
 }  // namespace saccade::python

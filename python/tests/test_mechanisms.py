@@ -65,7 +65,7 @@ def test_equals_the_definition_on_its_own_selection(name):
     given = saccade.example(name)
     q, k, v = (given[part] for part in "qkv")
     o, lse = saccade.attend(**given, precision="f32", return_lse=True)
-    selection = saccade.select(q, k, given["attn"])
+    selection = saccade.select(q, k, given["attn"], v=v)
     seen = heads_seen(selection, q.shape[2])
     exact, exact_lse = saccade.oracle.attend(q, k, v, mask=seen[None], causal=False)
     rule.assert_rows(o[0], exact[0], rule.sizes(v[0], seen), lambda order: rule.plain_attention(q[0], k[0], v[0], seen, order), name)
@@ -79,7 +79,7 @@ def test_equals_the_definition_on_its_own_selection(name):
 @pytest.mark.parametrize("name", PLACES)
 def test_finds_something_in_its_example(name):
     given = saccade.example(name)
-    selection = saccade.select(given["q"], given["k"], given["attn"])
+    selection = saccade.select(given["q"], given["k"], given["attn"], v=given["v"])
     density = selection.density
     if name in SEES_ALL:
         assert (density == 1).all()
@@ -97,7 +97,7 @@ def test_a_selector_keeps_more_than_chance(name):
         pytest.skip("it is chance")
     given = saccade.example(name)
     q, k, v = (given[part] for part in "qkv")
-    chosen = saccade.select(q, k, given["attn"])
+    chosen = saccade.select(q, k, given["attn"], v=v)
     kept = kept_mass(q, k, v, chosen)
     assert kept.mean() > 0.75 or (kept.mean() > chosen.density.mean() + 0.2), f"{name}: {kept} of the weight on {chosen.density}"
 

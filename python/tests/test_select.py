@@ -145,3 +145,11 @@ def test_bad_input_gets_one_line(text, call, line):
     with pytest.raises(ValueError, match=line) as caught:
         call(*text[:2])
     assert "\n" not in str(caught.value)
+
+
+def test_what_measures_with_values_asks_for_them():
+    given = saccade.example("within")
+    with pytest.raises(ValueError, match="where/within: measures with values, and here there are only queries and keys"):
+        saccade.select(given["q"], given["k"], given["attn"])
+    chosen = saccade.select(given["q"], given["k"], given["attn"], v=given["v"])
+    assert chosen.density.min() < chosen.density.max(), "each head gets what it needs"

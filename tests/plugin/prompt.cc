@@ -100,6 +100,7 @@ SelectCall Prompt::call(Range queries, std::span<const int> heads, Team& team) c
   return {.q = {q_.data() + queries.begin * shape_.n_heads * dim, DType::f32, queries.size(), shape_.n_heads, dim,
                 shape_.n_heads * dim * 4, dim * 4},
           .k = {k_->data, DType::f16, queries.end, shape_.n_kv_heads, dim, shape_.n_kv_heads * dim * 2, dim * 2},
+          .v = {v_->data, DType::f16, queries.end, shape_.n_kv_heads, dim, shape_.n_kv_heads * dim * 2, dim * 2},
           .kv_head = kv_head_,
           .heads = heads,
           .q_begin = queries.begin,

@@ -163,9 +163,20 @@ TEST(Selectors, AllRunInsideTheBackend) {
   for (const MechanismInfo* info : choices()) {
     SCOPED_TRACE(info->name);
     const ChoicePtr choice = info->make_choice({});
-    if (choice->pattern() != nullptr || choice->reviews() || !choice->traits().exact_on_selection) continue;
+    const bool selects = choice->pattern() == nullptr && !choice->reviews() && !choice->deals();
+    if (!selects || !choice->traits().exact_on_selection) continue;
     Asker asker{plan_of(std::string(info->name))};
     check_text(asker, prompt, kText, 2);
+  }
+}
+
+/// In the first batch of a text: what was measured in it counts in the next ones.
+TEST(Selectors, TheirStrengthIsChosenInsideTheBackend) {
+  const Prompt prompt({}, 16);
+  for (const char* spec : {"xattention+within(0.2)", "sparge+window(64)+within(0.05)", "window(100)+within(0.9)"}) {
+    SCOPED_TRACE(spec);
+    Asker asker{plan_of(spec)};
+    check_text(asker, prompt, {{0, 700}, {700, 701}, {701, 702}}, 2);
   }
 }
 

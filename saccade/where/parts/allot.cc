@@ -79,6 +79,7 @@ class Climb {
 
 std::vector<std::size_t> allot(const std::vector<std::vector<Offer>>& offers, double budget) {
   Climb climb(offers);
+  budget *= 1 + 1e-12;  // sums of costs are rounded
   if (climb.cost() > budget) return {};
   for (const Step& step : climb.steps()) {
     if (climb.can_take(step) && climb.cost() + step.cost <= budget) climb.take(step);

@@ -105,8 +105,10 @@ class Memory {
 struct Tensor {
   Tensor(Input& in, Pos len, Pos n_heads, Pos dim, int most_dtype)
       : whole{sizeof whole, nullptr, number(in, 0, most_dtype), len, n_heads, dim, 0, 0},
-        memory((wreck(in), whole), in),
-        claimed(whole, in) {}
+        claimed((wreck(in), whole), in),
+        memory(cut(), in) {
+    if (claimed.size() >= offsetof(saccade_tensor, dtype)) claimed.get()->data = whole.data;
+  }
 
   void wreck(Input& in) {
     if (rarely(in, 60)) whole.len = in.ConsumeIntegral<Pos>();
@@ -121,9 +123,17 @@ struct Tensor {
     }
   }
 
+  /// An older caller's struct has no strides, and so neither has its memory.
+  saccade_tensor& cut() {
+    if (claimed.size() < sizeof whole) {
+      std::memset(reinterpret_cast<std::byte*>(&whole) + claimed.size(), 0, sizeof whole - claimed.size());
+    }
+    return whole;
+  }
+
   saccade_tensor whole;
-  Memory memory;
   Claimed<saccade_tensor> claimed;
+  Memory memory;
 };
 
 /// One number for each query head, or null.

@@ -43,7 +43,7 @@ class Joined final : public Choice {
     if (dealer != parts_.end()) {
       std::vector<Selection> rungs;
       climb(call, rungs);
-      (*dealer)->deal(call, std::move(rungs), out);
+      (*dealer)->deal(call, rungs, out);
     } else {
       std::vector<Selection> chosen;
       for (const ChoicePtr& part : parts_) {

@@ -32,7 +32,7 @@ class Choice {
   }
 
   /// Gives each head one of the strengths of what it is joined to (`within`). Most do not.
-  virtual void deal(const SelectCall& /*call*/, std::vector<Selection> /*rungs*/, Selection& /*out*/) const {}
+  virtual void deal(const SelectCall& /*call*/, const std::vector<Selection>& /*rungs*/, Selection& /*out*/) const {}
   virtual bool deals() const { return false; }
 
   virtual SelectTraits traits() const { return {.prefill = true, .decode = true}; }
@@ -66,8 +66,8 @@ concept Ladder = requires(const M m, const SelectCall& call, std::vector<Selecti
 
 /// What it offers when it picks among strengths.
 template <class M>
-concept Dealer = requires(const M m, const SelectCall& call, std::vector<Selection> rungs, Selection& out) {
-  { m.deal(call, std::move(rungs), out) } -> std::same_as<void>;
+concept Dealer = requires(const M m, const SelectCall& call, const std::vector<Selection>& rungs, Selection& out) {
+  { m.deal(call, rungs, out) } -> std::same_as<void>;
   { M::kTraits } -> std::convertible_to<SelectTraits>;
 };
 
@@ -92,8 +92,8 @@ class ChoiceOf final : public Choice {
       Choice::climb(call, rungs);
     }
   }
-  void deal(const SelectCall& call, std::vector<Selection> rungs, Selection& out) const override {
-    if constexpr (Dealer<M>) mechanism_.deal(call, std::move(rungs), out);
+  void deal(const SelectCall& call, const std::vector<Selection>& rungs, Selection& out) const override {
+    if constexpr (Dealer<M>) mechanism_.deal(call, rungs, out);
   }
   bool deals() const override { return Dealer<M>; }
   SelectTraits traits() const override { return M::kTraits; }

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <utility>
 
 #include "saccade/base/random.h"
 #include "saccade/where/dense.h"
@@ -40,9 +39,9 @@ std::vector<Offer> offers_of(const HeadTrial& trial, double dense_pairs, double 
 
 }  // namespace
 
-void Within::deal(const SelectCall& call, std::vector<Selection> rungs, Selection& out) const {
+void Within::deal(const SelectCall& call, const std::vector<Selection>& rungs, Selection& out) const {
   if (call.decodes()) {  // one query: what measuring would cost is what it could save
-    out = std::move(rungs.back());
+    out = rungs.back();
     out.cost = rungs.front().cost;
     return;
   }

@@ -27,7 +27,7 @@ struct Within {
 
   static constexpr SelectTraits kTraits{.prefill = false, .decode = false, .needle = false, .depends_on_batch = true};
 
-  void deal(const SelectCall& call, std::vector<Selection> rungs, Selection& out) const;
+  void deal(const SelectCall& call, const std::vector<Selection>& rungs, Selection& out) const;
   void fields(auto& f) {
     f("error", error, "how far a layer's result may be off, as a share of it");
     f("rows", rows, "queries of a call for which that is measured");

@@ -4,6 +4,7 @@
 #include <nanobind/stl/string.h>
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 #include <string>
 #include <utility>
@@ -16,6 +17,7 @@
 #include "python/src/owned.h"
 #include "saccade/base/error.h"
 #include "saccade/plan/planned.h"
+#include "saccade/where/parts/scores.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -69,7 +71,22 @@ void add(const Selection& some, Selected& out) {
   out.whole.n_dense_by_cost += some.n_dense_by_cost;
 }
 
-Selected select(const Given& given, bool fallbacks) {
+/// Errors: ValueError, one line, where a number is none: selectors rank NaN last, and say nothing of it.
+void want_no_nan(const std::string& name, const View& view) {
+  constexpr Pos kTogether = 256;
+  for (Pos head = 0; head < view.n_heads; ++head) {
+    for (Pos begin = 0; begin < view.len; begin += kTogether) {
+      const Rows rows = load(view, head, {begin, std::min(begin + kTogether, view.len)});
+      const auto nan = std::ranges::find_if(rows.values, [](float x) { return std::isnan(x); });
+      if (nan == rows.values.end()) continue;
+      fail_user("select: " + name + " holds a NaN at row " +
+                std::to_string(begin + (nan - rows.values.begin()) / rows.dim) + ", head " + std::to_string(head) +
+                "; allow_nan=True chooses all the same");
+    }
+  }
+}
+
+Selected select(const Given& given, bool fallbacks, bool allow_nan) {
   Call call("select: ", given);
   if (call.attn.patterns != nullptr) fail_user("select: attn must name what chooses, got a choice that was made");
   if (call.batch.size() < 1) fail_user("select: there is no sequence to choose for");
@@ -82,6 +99,7 @@ Selected select(const Given& given, bool fallbacks) {
       planned.fallbacks = fallbacks;
       if (!call.batch.has_values()) planned.attend.v = {};  // nobody shall measure with keys
       interrupt.watch(planned);
+      if (!allow_nan) want_no_nan("q", planned.attend.q), want_no_nan("k", planned.attend.k);
       out.shapes.push_back({planned.attend.q.len, planned.attend.k.len, planned.attend.q_begin});
       add(choose(*call.attn.plan, planned, engine.team()), out);
     }
@@ -131,7 +149,7 @@ v         [batch, kv_len, n_kv_heads, head_dim_v], for a choice that measures wi
 layer     which layer of the plan, and of seeds
 fallbacks False: selectors never run dense because a text is short or selecting would not pay
 Returns   a Selection, which attend(q, k, v, attn=selection) takes as it is, with the same cu_seqlens
-Errors    ValueError, one line; MemoryError. Ctrl-C ends a long choice soon
+Errors    ValueError, one line, also for a NaN in q or k, unless allow_nan; MemoryError. Ctrl-C ends a long choice soon
 Cost      that of the selectors (Selection.cost); patterns cost nothing)doc";
 
 }  // namespace
@@ -200,23 +218,23 @@ void bind_select(nb::module_& m) {
       "select",
       [](nb::handle q, nb::handle k, nb::handle attn, nb::handle weigh, std::optional<double> scale,
          std::optional<Pos> q_begin, nb::handle v, nb::handle cu_seqlens, nb::handle cu_seqlens_k, int layer,
-         bool fallbacks) {
+         bool fallbacks, bool allow_nan) {
         return select({.batch = {.q = q, .k = k, .v = v, .cu_seqlens = cu_seqlens, .cu_seqlens_k = cu_seqlens_k},
                        .attn = attn,
                        .weigh = weigh,
                        .scale = scale,
                        .q_begin = q_begin,
                        .layer = layer},
-                      fallbacks);
+                      fallbacks, allow_nan);
       },
       "q"_a.none(), "k"_a.none(), "attn"_a, nb::kw_only(), "weigh"_a = "softmax", "scale"_a = nb::none(),
       "q_begin"_a = nb::none(), "v"_a = nb::none(), "cu_seqlens"_a = nb::none(), "cu_seqlens_k"_a = nb::none(),
-      "layer"_a = 0, "fallbacks"_a = true, kSelectDoc,
+      "layer"_a = 0, "fallbacks"_a = true, "allow_nan"_a = false, kSelectDoc,
       nb::sig(
           "def select(q: typing.Any, k: typing.Any, attn: typing.Any, *, weigh: typing.Any = 'softmax', scale: float | "
           "None = None, q_begin: int | None = None, v: typing.Any = None, cu_seqlens: typing.Any = None, cu_seqlens_k: "
           "typing.Any = "
-          "None, layer: int = 0, fallbacks: bool = True) -> Selection"));
+          "None, layer: int = 0, fallbacks: bool = True, allow_nan: bool = False) -> Selection"));
 }
 
 }  // namespace saccade::python

@@ -153,3 +153,14 @@ def test_what_measures_with_values_asks_for_them():
         saccade.select(given["q"], given["k"], given["attn"])
     chosen = saccade.select(given["q"], given["k"], given["attn"], v=given["v"])
     assert chosen.density.min() < chosen.density.max(), "each head gets what it needs"
+
+
+def test_a_nan_is_one_line(text):
+    q, k, v = (part.copy() for part in text)
+    k[0, 300, 1, 5] = numpy.nan
+    with pytest.raises(ValueError, match="select: k holds a NaN at row 300, head 1; allow_nan=True"):
+        saccade.select(q, k, "sparge")
+    saccade.select(q, k, "sparge", allow_nan=True)
+    q[0, 7, 2, 0] = numpy.nan
+    with pytest.raises(ValueError, match="select: q holds a NaN at row 7, head 2"):
+        saccade.select(q, k, "sparge")

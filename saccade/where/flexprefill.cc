@@ -178,10 +178,7 @@ void choose_each(const Flexprefill& rule, const SelectCall& call, std::span<cons
                  std::vector<Selection>& out) {
   Chooser chooser(rule, call);
   chooser.pool_keys();
-  const std::size_t before = out.size();
-  out.resize(before + gammas.size());
-  const std::span rungs = std::span(out).subspan(before);
-  for (Selection& rung : rungs) rung.of_head.resize(call.heads.size());
+  const std::span<Selection> rungs = add_rungs(gammas.size(), call.heads.size(), out);
   std::vector<Buffer> rooms(static_cast<std::size_t>(call.team->size()));
   parallel_for_or_throw(*call.team, static_cast<Pos>(call.heads.size()), [&](Pos item, int worker) {
     const auto i = static_cast<std::size_t>(item);

@@ -153,10 +153,7 @@ void choose_each(const Sparge& rule, const SelectCall& call, std::span<const dou
     std::vector<char> alike = compare_keys(call, kv_head, means, rule.theta);
     keys[kv_head] = {std::move(means), std::move(alike)};
   }
-  const std::size_t before = out.size();
-  out.resize(before + taus.size());
-  const std::span rungs = std::span(out).subspan(before);
-  for (Selection& rung : rungs) rung.of_head.resize(call.heads.size());
+  const std::span<Selection> rungs = add_rungs(taus.size(), call.heads.size(), out);
   parallel_for_or_throw(*call.team, static_cast<Pos>(call.heads.size()), [&](Pos item) {
     const auto i = static_cast<std::size_t>(item);
     const int head = call.heads[i];

@@ -18,8 +18,8 @@ namespace saccade::where {
 /// What is said of other queries is an estimate. Windows and sinks beside it are always there.
 ///
 /// Accuracy  f32 (parts/trial.h); sink scores are left out of the measurement
-/// Cost      rows x keys scores and as many values a head, at the speed of f32 attention: 12 of 4,096 queries are 0.6 %
-///           of it in f32; and the selectors' lists for every strength
+/// Cost      rows x keys scores and as many values a head, at the speed of f32 attention (12 of 4,096 queries: 0.3 % of
+///           the pairs); and the selectors' lists for every strength
 /// Source    Saccade; a budget for each head by what it loses: AdaKV, arXiv:2407.11550
 struct Within {
   double error = 0.05;

@@ -114,10 +114,7 @@ struct HeadLists {
 void choose_each(const Xattention& rule, const SelectCall& call, std::span<const double> taus,
                  std::vector<Selection>& out) {
   const Pos first = call.q_begin / kBlock, end = (call.q_end() + kBlock - 1) / kBlock, n_blocks = end - first;
-  const std::size_t before = out.size();
-  out.resize(before + taus.size());
-  const std::span rungs = std::span(out).subspan(before);
-  for (Selection& rung : rungs) rung.of_head.resize(call.heads.size());
+  const std::span<Selection> rungs = add_rungs(taus.size(), call.heads.size(), out);
   for (const auto& [kv_head, places] : places_by_kv_head(call)) {  // one at a time: its keys are large
     const Estimate estimate(rule, call, kv_head);
     const Pos together = estimate.blocks_together(), n_parts = (n_blocks + together - 1) / together;

@@ -1,7 +1,7 @@
-// What `saccade bench` stands on: a wrong result is refused before anything is timed, and its block lists are patterns
-// like any other.
+// What `saccade bench` stands on: a wrong result is refused before anything is timed.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -14,36 +14,20 @@
 #include "saccade/base/error.h"
 #include "saccade/kernel/targets.h"
 #include "saccade/where/dense.h"
-#include "tests/laws/where_laws.h"
 
 namespace saccade {
 namespace {
 
-using app::BlockList;
-
-TEST(BlockList, HoldsTheLawsOfAPattern) {
-  constexpr Pos kLen = 3000;
-  for (const double density : {0.01, 0.3, 1.0}) {
-    const WherePtr where = make_where(BlockList::draw({0, kLen}, density, 7));
-    testing::Random random(3);
-    for (Pos begin = 0; begin < kLen - 400; begin += 61) {
-      for (const Pos size : {1, 47, 48, 127, 128, 129, 300})
-        ASSERT_TRUE(testing::detail::block_holds(*where, {begin, begin + size}, random)) << "density " << density;
-    }
-  }
-}
-
-TEST(BlockList, HasAsManyBlocksAsAskedAndTheDiagonal) {
+TEST(DrawBlocks, AsManyAsAskedAndTheDiagonal) {
   const Range queries{128 * 40, 128 * 44};
   for (const double density : {0.001, 0.05, 0.5, 1.0}) {
-    const BlockList list = BlockList::draw(queries, density, 5);
-    ASSERT_EQ(list.rows.size(), 4U);
+    const BlockLists blocks = app::draw_blocks(queries, density, 5);
+    ASSERT_EQ(blocks.lists().size(), 4U);
     for (Pos row = 40; row < 44; ++row) {
-      Pos n = 0;
-      for (Pos block = 0; block <= row; ++block) n += list.has(row, block) ? 1 : 0;
-      EXPECT_EQ(n, std::max<Pos>(1, std::lround(density * static_cast<double>(row + 1))));
-      EXPECT_TRUE(list.has(row, row));
-      EXPECT_FALSE(list.has(row, row + 1));
+      const auto list = blocks.list(row);
+      EXPECT_EQ(static_cast<Pos>(list.size()), std::max<Pos>(1, std::lround(density * static_cast<double>(row + 1))));
+      EXPECT_TRUE(std::ranges::is_sorted(list));
+      EXPECT_EQ(list.back(), row);
     }
   }
 }

@@ -26,10 +26,13 @@ const Pattern& Contest::add_pattern(std::optional<double> density) {
   const Shape& shape = data_.shape();
   Pattern& pattern = patterns_.emplace_back();
   pattern.asked = density;
-  pattern.where =
-      density ? make_where(BlockList::draw({shape.q_begin(), shape.kv_len}, *density, 1)) : make_where(where::Dense{});
-  const Where* where = pattern.where.get();
-  pattern.law = std::make_unique<Law>(data_, sampled_, std::span(&where, 1), session_.team(session_.most_threads()));
+  if (!density) pattern.owned.push_back(make_where(where::Dense{}));
+  for (Pos head = 0; density && head < shape.n_heads; ++head) {
+    pattern.owned.push_back(std::make_shared<BlockLists>(
+        draw_blocks({shape.q_begin(), shape.kv_len}, *density, static_cast<std::uint64_t>(head))));
+  }
+  for (const WherePtr& where : pattern.owned) pattern.where.push_back(where.get());
+  pattern.law = std::make_unique<Law>(data_, sampled_, pattern.where, session_.team(session_.most_threads()));
   return pattern;
 }
 
@@ -64,7 +67,7 @@ void Contest::add_peers(int n_threads) {
 }
 
 void Contest::add_ours(const std::string& target, Precision precision, int n_threads, const Pattern& pattern) {
-  const OurAttention::Choice choice{target, precision, {pattern.where.get()}};
+  const OurAttention::Choice choice{target, precision, pattern.where};
   OurAttention* ours =
       ours_.emplace_back(std::make_unique<OurAttention>(data_, choice, session_.team(n_threads))).get();
   Line& line = add_line("saccade", n_threads);

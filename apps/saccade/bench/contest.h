@@ -15,10 +15,12 @@
 
 namespace saccade::app {
 
-/// What a contestant looks at: everything, or blocks drawn at a density, with the rows that judge the result.
+/// What a contestant looks at: everything, or blocks drawn at a density for each head, with the rows that judge the
+/// result.
 struct Pattern {
   std::optional<double> asked;  ///< none: dense
-  WherePtr where;
+  std::vector<WherePtr> owned;
+  std::vector<const Where*> where;  ///< one for all heads, or one a head
   std::unique_ptr<Law> law;
 };
 

@@ -108,7 +108,7 @@ class Walk {
     if (!some_.empty()) see_some(some_, edge);
   }
 
-  const Seen& seen() const { return seen_; }
+  Seen& seen() { return seen_; }
   const RowMap& rows() const { return rows_; }
   const AttendCost& cost() const { return cost_; }
 
@@ -246,7 +246,7 @@ class Item {
   }
 
   template <class Seen>
-  void write(const Seen& seen, const RowMap& rows, Pos row, const Partials* partials, RowTeller* teller) const {
+  void write(Seen& seen, const RowMap& rows, Pos row, const Partials* partials, RowTeller* teller) const {
     const Pos query = rows.query(row);
     const int head = rows.head(row);
     if (partials) {

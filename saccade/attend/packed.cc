@@ -84,6 +84,7 @@ kernel::FixedBlock PackedRoom::fixed_block(Pos n_keys) const {
           .v = reinterpret_cast<const std::int32_t*>(v_),
           .v_scale = v_scale_,
           .n_keys = static_cast<int>(n_keys),
+          .v_keys = static_cast<int>(n_keys),
           .head_dim = head_dim_,
           .v_dim = v_dim_};
 }

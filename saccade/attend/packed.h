@@ -89,10 +89,14 @@ struct Shared {
   /// Selections come in blocks of 64 as often as in blocks of 128.
   static constexpr Pos kHalf = kernel::kBlockKeys / 2;
 
-  Shared(Layout& layout, const AttendCall& call) : whole(layout, call, kernel::kBlockKeys), half(layout, call, kHalf) {}
-  void clear() { whole.clear(), half.clear(); }
+  Shared(Layout& layout, const AttendCall& call)
+      : whole(layout, call, kernel::kBlockKeys),
+        half(layout, call, kHalf),
+        apart(layout, call, runs_in(call) == Precision::kI16 ? kernel::kBlockKeys : call.k.len + 1) {}
+  void clear() { whole.clear(), half.clear(), apart.clear(); }
 
   Packed whole, half;
+  Packed apart;  ///< i16: keys on the edge of what some rows see, each rounded for itself
 };
 
 }  // namespace saccade::detail

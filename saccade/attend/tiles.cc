@@ -1,10 +1,14 @@
 #include "saccade/attend/tiles.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
+#include <functional>
 #include <limits>
 #include <vector>
+
+#include "saccade/kernel/score.h"
 
 namespace saccade::detail {
 namespace {
@@ -70,46 +74,46 @@ Pos Tiles::n_tiles() const { return tiles_of(rows_.size()); }
 
 void Tiles::start(const AttendCall& call, const RowMap& rows) {
   rows_ = rows;
-  const float sign = call.scale < 0 ? -1.0F : 1.0F;
-  float values[kernel::kMaxHeadDim];
-  for (Pos r = 0; r < n_tiles() * kRows; ++r) {
-    float* column = q_ + r / kRows * head_dim_ * kRows + r % kRows;
-    if (r < rows.size() && !is_uniform(call, rows.head(r))) {
-      const std::byte* from = call.q.row(rows.query(r), rows.head(r));
-      kernel::load_rows(call.q.dtype, from, 0, 1, static_cast<int>(head_dim_), values);
-      for (Pos i = 0; i < head_dim_; ++i) column[i * kRows] = sign * values[i];
-    } else {
-      for (Pos i = 0; i < head_dim_; ++i) column[i * kRows] = 0.0F;
+  const auto dim = static_cast<int>(head_dim_);
+  for (Pos first = 0; first < rows.size(); first += kRows) {
+    const Pos n = std::min(kRows, rows.size() - first);
+    float* to = k_;  // no key is at hand yet
+    for (Pos r = first; r < first + n; ++r, to += head_dim_) {
+      if (is_uniform(call, rows.head(r))) {
+        std::fill_n(to, head_dim_, 0.0F);
+        continue;
+      }
+      kernel::load_rows(call.q.dtype, call.q.row(rows.query(r), rows.head(r)), 0, 1, dim, to);
+      if (call.scale < 0) std::transform(to, to + head_dim_, to, std::negate<>());
     }
+    kernel::pack_tile(k_, static_cast<int>(n), dim, q_ + first * head_dim_);
+    if (precision_ == Precision::kI16) start_fixed(first / kRows, n);
+    if (precision_ == Precision::kBf16) start_bf16(first / kRows);
   }
   std::fill_n(o_, n_tiles() * o_size_, 0.0F);
   std::fill_n(row_max_, n_tiles() * kRows, kNothing);
   std::fill_n(row_sum_, n_tiles() * kRows, 0.0F);
-  if (precision_ == Precision::kI16) start_fixed();
-  if (precision_ == Precision::kBf16) start_bf16();
   if (notes_) notes_->start(call, rows);
 }
 
-void Tiles::start_fixed() {
-  float values[kernel::kMaxHeadDim];
-  std::int16_t words[kernel::kMaxHeadDim];
-  for (Pos r = 0; r < n_tiles() * kRows; ++r) {
-    const float* column = q_ + r / kRows * head_dim_ * kRows + r % kRows;
-    for (Pos i = 0; i < head_dim_; ++i) values[i] = column[i * kRows];
-    const float scale = kernel::fix_row(values, static_cast<int>(head_dim_), words);
-    q_scale_[r] = scale;
-    if (std::isnan(scale)) q_scale_[r / kRows * kRows] = scale;
-    std::uint32_t* to = q_rounded_ + r / kRows * q_words_ + r % kRows;
-    for (Pos i = 0; i < head_dim_ / 2; ++i) std::memcpy(to + i * kRows, words + 2 * i, sizeof *to);
+void Tiles::start_fixed(Pos tile, Pos n) {
+  const auto dim = static_cast<int>(head_dim_);
+  float* const rounded = k_ + kRows * head_dim_;  // behind the rows
+  auto* const words = reinterpret_cast<std::int16_t*>(rounded);
+  float* const scales = q_scale_ + tile * kRows;
+  for (Pos r = 0; r < n; ++r) scales[r] = kernel::fix_row(k_ + r * head_dim_, dim, words + r * head_dim_);
+  std::fill(scales + n, scales + kRows, 1.0F);
+  if (std::any_of(scales, scales + n, [](float scale) { return std::isnan(scale); })) {
+    scales[0] = std::numeric_limits<float>::quiet_NaN();
   }
+  // Two words of 16 bits go where a float would.
+  kernel::pack_tile(rounded, static_cast<int>(n), dim / 2, reinterpret_cast<float*>(q_rounded_ + tile * q_words_));
 }
 
-void Tiles::start_bf16() {
-  for (Pos i = 0; i < n_tiles(); ++i) {
-    const float* q = q_ + i * head_dim_ * kRows;
-    const bool finite = kernel::round_queries(q, static_cast<int>(head_dim_), q_rounded_ + i * q_words_);
-    q_scale_[i * kRows] = finite ? 1.0F : std::numeric_limits<float>::quiet_NaN();
-  }
+void Tiles::start_bf16(Pos tile) {
+  const float* q = q_ + tile * head_dim_ * kRows;
+  const bool finite = kernel::round_queries(q, static_cast<int>(head_dim_), q_rounded_ + tile * q_words_);
+  q_scale_[tile * kRows] = finite ? 1.0F : std::numeric_limits<float>::quiet_NaN();
 }
 
 kernel::Tile Tiles::tile(Pos i) const {
@@ -220,22 +224,56 @@ Precision Tiles::see_edge(const AttendCall& call, const Edge& edge) {
 }
 
 Precision Tiles::see_edge_fixed(const AttendCall& call, const Edge& edge) {
-  load(call, edge.keys());
-  const WildKeys wild = own_.fill_apart(block_);
+  const Gathered& keys = edge.keys();
+  WildKeys wild{};
+  const PackedRoom* room = &own_;
+  if (const PackedRoom* shared = shared_apart(call, keys)) {
+    room = shared;
+  } else {
+    load(call, keys);
+    wild = own_.fill_apart(block_);
+  }
   for (Pos i = 0; i < n_tiles(); ++i) {
     kernel::TileMask mask;
-    if (mask_tile(call, edge, i, mask)) visit_apart(call, i, edge.keys(), mask, wild);
+    if (mask_tile(call, edge, i, mask)) visit_apart(call, i, keys, mask, *room, wild);
   }
   return Precision::kI16;
 }
 
+/// The keys, rounded each for itself, where items share them and all are finite; else null.
+const PackedRoom* Tiles::shared_apart(const AttendCall& call, const Gathered& keys) {
+  if (!shared_ || !keys.one_range() || !is_unit(keys.ranges()[0], kernel::kBlockKeys)) return nullptr;
+  return shared_->apart.get(rows_.set->kv_head, keys.first(), shared_room_, [&](const PackedRoom& room) {
+    load(call, keys);
+    return room.fill_apart(block_) == WildKeys{};
+  });
+}
+
+/// Keys up to the last that any row of the tile at hand sees, in whole steps of the kernel.
+Pos Tiles::n_visible(Pos n_keys) const {
+  constexpr Pos kStep = 8;
+  for (Pos w = (n_keys + 31) / 32; w-- > 0;) {
+    std::uint32_t any = 0;
+    for (Pos r = 0; r < kRows; ++r) any |= visible_[w * kRows + r];
+    if (any != 0) return std::min(n_keys, (w * 32 + std::bit_width(any) + kStep - 1) / kStep * kStep);
+  }
+  return 0;
+}
+
 /// Keys with NaN or inf run in f32, in a visit of their own, so that the rows that do not see them keep every bit.
 void Tiles::visit_apart(const AttendCall& call, Pos i, const Gathered& keys, const kernel::TileMask& mask,
-                        const WildKeys& wild) {
+                        const PackedRoom& room, const WildKeys& wild) {
   const bool any_wild = std::any_of(wild.begin(), wild.end(), [](std::uint32_t word) { return word != 0; });
-  if (std::isnan(q_scale_[i * kRows])) return visit_plain(call, i, mask);
-  const kernel::FixedBlock block = own_.apart_block(keys.size());
-  if (!any_wild) return visit_fixed(i, block, mask.visible);
+  if (std::isnan(q_scale_[i * kRows])) {
+    if (!block_.k) load(call, keys);
+    return visit_plain(call, i, mask);
+  }
+  kernel::FixedBlock block = room.apart_block(keys.size());
+  if (!any_wild) {
+    // What no row sees weighs exactly nothing; probes are told of it all the same.
+    if (mask.visible && !notes_) block.n_keys = static_cast<int>(n_visible(keys.size()));
+    return visit_fixed(i, block, mask.visible);
+  }
   std::vector<std::uint32_t> all(visible_, visible_ + Edge::kWords * kRows);
   if (keep_visible(wild, false)) visit_fixed(i, block, visible_);
   std::copy(all.begin(), all.end(), visible_);
@@ -285,10 +323,13 @@ float Tiles::shift_of(Pos row) const {
   return scale_ * dot;
 }
 
-float Tiles::finish(Pos row, float* o) const {
-  const float* column = o_ + row / kRows * o_size_ + row % kRows;
+float Tiles::finish(Pos row, float* o) {
+  if (row % kRows == 0) {  // its whole tile, to where values were
+    kernel::unpack_tile(o_ + row / kRows * o_size_, row_sum_ + row, static_cast<int>(std::min(kRows, rows_.size() - row)),
+                        static_cast<int>(v_dim_), v_);
+  }
+  std::copy_n(v_ + row % kRows * v_dim_, v_dim_, o);
   const float sum = row_sum_[row];
-  for (Pos i = 0; i < v_dim_; ++i) o[i] = sum == 0 ? 0.0F : column[i * kRows] / sum;
   return sum == 0 ? kNothing : lse_of(row_max_[row], sum) + shift_of(row);
 }
 

@@ -34,8 +34,8 @@ class Tiles {
   Precision see_all(const AttendCall& call, const Gathered& keys, const Gathered* next);
   /// Each row sees what the edge, asked about these queries, says. Returns in which numbers.
   Precision see_edge(const AttendCall& call, const Edge& edge);
-  /// Writes row r, normalised, to o [v_dim]; returns its natural lse.
-  float finish(Pos row, float* o) const;
+  /// Writes row r, normalised, to o [v_dim]; returns its natural lse. Requires that rows come in order.
+  float finish(Pos row, float* o);
   /// Writes what was noted of row r. Requires `wants`.
   void finish_notes(Pos row, float* record) const;
 
@@ -44,8 +44,8 @@ class Tiles {
   kernel::Tile tile(Pos i) const;
   kernel::FixedTile fixed_tile(Pos i) const;
   kernel::Bf16Tile bf16_tile(Pos i) const;
-  void start_fixed();
-  void start_bf16();
+  void start_fixed(Pos tile, Pos n);
+  void start_bf16(Pos tile);
   void load(const AttendCall& call, const Gathered& keys);
   const PackedRoom* packed_keys(const AttendCall& call, const Gathered& keys);
   void visit_tile(const AttendCall& call, Pos tile, const Gathered& keys, const kernel::TileMask& mask,
@@ -57,8 +57,10 @@ class Tiles {
     if (notes_) notes_->after(tile, row_max_ + tile * kernel::kTileRows, scores_);
   }
   Precision see_edge_fixed(const AttendCall& call, const Edge& edge);
+  const PackedRoom* shared_apart(const AttendCall& call, const Gathered& keys);
+  Pos n_visible(Pos n_keys) const;
   void visit_apart(const AttendCall& call, Pos tile, const Gathered& keys, const kernel::TileMask& mask,
-                   const WildKeys& wild);
+                   const PackedRoom& room, const WildKeys& wild);
   /// Of what the last mask_tile found, only the keys named, or only the others; false where that leaves nothing.
   bool keep_visible(const WildKeys& keys, bool named);
   /// False when the tile sees nothing at all.

@@ -220,7 +220,7 @@ template <bool kApart, int kWide>
                                             const __m512 (&alpha)[kWide], const __m512 (&step)[kWide], float* o) {
   __m512i sum[kHigh][kWide];
   const int n_pairs = (block.n_keys + 1) / 2;
-  dot_words<kHigh, kWide>(block.v + dim / kPanel * n_pairs * kPanel, 1, kPanel, weights, n_pairs, sum);
+  dot_words<kHigh, kWide>(block.v + dim / kPanel * ((block.v_keys + 1) / 2) * kPanel, 1, kPanel, weights, n_pairs, sum);
 #pragma clang loop unroll(full)
   for (int i = 0; i < kHigh; ++i) {
     const __m512 scale = _mm512_set1_ps(kApart ? 1.0F : block.v_scale[dim + i]);

@@ -38,10 +38,11 @@ bool has_fixed() noexcept;
 struct FixedBlock {
   const std::int16_t* k = nullptr;     ///< [n_keys, head_dim]
   const float* k_scale = nullptr;      ///< [n_keys]: k = k_int k_scale
-  const std::int32_t* v = nullptr;     ///< [v_dim / 8, (n_keys + 1) / 2, 8]: two keys in one word, the earlier one low
+  const std::int32_t* v = nullptr;     ///< [v_dim / 8, (v_keys + 1) / 2, 8]: two keys in one word, the earlier one low
   const float* v_scale = nullptr;      ///< [v_dim]; null where each key has its own
   const float* v_key_scale = nullptr;  ///< [n_keys]; null where each dimension has its own
-  int n_keys = 0;
+  int n_keys = 0;    ///< the first so many are visited
+  int v_keys = 0;    ///< >= n_keys: that v holds
   int head_dim = 0;  ///< of q and k
   int v_dim = 0;     ///< of v and o
 };

@@ -17,8 +17,9 @@ HWY_BEFORE_NAMESPACE();
 namespace saccade::kernel::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-/// Four rows of four to four columns of four, at out + c kTileRows.
-HWY_INLINE void transpose_4x4(const float* HWY_RESTRICT rows, std::ptrdiff_t stride, float* HWY_RESTRICT out) {
+/// Four rows of four to four columns of four, at out + c out_stride.
+HWY_INLINE void transpose_4x4(const float* HWY_RESTRICT rows, std::ptrdiff_t stride, float* HWY_RESTRICT out,
+                              std::ptrdiff_t out_stride) {
   const hn::CappedTag<float, 4> d;
   const hn::RepartitionToWide<decltype(d)> dd;
   const auto r0 = hn::LoadU(d, rows), r1 = hn::LoadU(d, rows + stride), r2 = hn::LoadU(d, rows + 2 * stride),
@@ -28,9 +29,9 @@ HWY_INLINE void transpose_4x4(const float* HWY_RESTRICT rows, std::ptrdiff_t str
   const auto low23 = hn::BitCast(dd, hn::InterleaveLower(d, r2, r3));
   const auto high23 = hn::BitCast(dd, hn::InterleaveUpper(d, r2, r3));
   hn::StoreU(hn::BitCast(d, hn::InterleaveLower(dd, low01, low23)), d, out);
-  hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(dd, low01, low23)), d, out + kTileRows);
-  hn::StoreU(hn::BitCast(d, hn::InterleaveLower(dd, high01, high23)), d, out + 2 * kTileRows);
-  hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(dd, high01, high23)), d, out + 3 * kTileRows);
+  hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(dd, low01, low23)), d, out + out_stride);
+  hn::StoreU(hn::BitCast(d, hn::InterleaveLower(dd, high01, high23)), d, out + 2 * out_stride);
+  hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(dd, high01, high23)), d, out + 3 * out_stride);
 }
 
 inline void PackTile(const float* HWY_RESTRICT rows, int n_rows, int dim, float* HWY_RESTRICT tile) {
@@ -38,7 +39,7 @@ inline void PackTile(const float* HWY_RESTRICT rows, int n_rows, int dim, float*
 #if HWY_MAX_BYTES >= 16
   for (; i + 4 <= n_rows; i += 4) {
     int c = 0;
-    for (; c + 4 <= dim; c += 4) transpose_4x4(rows + i * dim + c, dim, tile + c * kTileRows + i);
+    for (; c + 4 <= dim; c += 4) transpose_4x4(rows + i * dim + c, dim, tile + c * kTileRows + i, kTileRows);
     for (; c < dim; ++c) {
       for (int n = 0; n < 4; ++n) tile[c * kTileRows + i + n] = rows[(i + n) * dim + c];
     }
@@ -46,6 +47,28 @@ inline void PackTile(const float* HWY_RESTRICT rows, int n_rows, int dim, float*
 #endif
   for (; i < kTileRows; ++i) {
     for (int c = 0; c < dim; ++c) tile[c * kTileRows + i] = i < n_rows ? rows[i * dim + c] : 0.0F;
+  }
+}
+
+inline void UnpackTile(float* HWY_RESTRICT tile, const float* HWY_RESTRICT sums, int n_rows, int dim,
+                       float* HWY_RESTRICT rows) {
+  const F d;
+  for (int n = 0; n < n_rows; n += kLanes) {
+    const V sum = hn::Load(d, sums + n);
+    const auto nothing = hn::Eq(sum, hn::Zero(d));  // NaN is something
+    for (int c = 0; c < dim; ++c) {
+      float* const at = tile + c * kTileRows + n;
+      hn::Store(hn::IfThenZeroElse(nothing, hn::Div(hn::Load(d, at), sum)), d, at);
+    }
+  }
+  int i = 0;
+#if HWY_MAX_BYTES >= 16
+  for (; i + 4 <= n_rows; i += 4) {
+    for (int c = 0; c < dim; c += 4) transpose_4x4(tile + c * kTileRows + i, kTileRows, rows + i * dim + c, dim);
+  }
+#endif
+  for (; i < n_rows; ++i) {
+    for (int c = 0; c < dim; ++c) rows[i * dim + c] = tile[c * kTileRows + i];
   }
 }
 

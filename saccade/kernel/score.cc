@@ -10,6 +10,7 @@
 namespace saccade::kernel {
 
 HWY_EXPORT(PackTile);
+HWY_EXPORT(UnpackTile);
 HWY_EXPORT(DotTile);
 HWY_EXPORT(ShapeRow);
 HWY_EXPORT(SumRow);
@@ -20,6 +21,9 @@ HWY_EXPORT(AddColumns);
 
 void pack_tile(const float* rows, int n_rows, int dim, float* tile) noexcept {
   HWY_DYNAMIC_DISPATCH(PackTile)(rows, n_rows, dim, tile);
+}
+void unpack_tile(float* tile, const float* sums, int n_rows, int dim, float* rows) noexcept {
+  HWY_DYNAMIC_DISPATCH(UnpackTile)(tile, sums, n_rows, dim, rows);
 }
 void dot_tile(const float* a, int n_rows, const float* tile, int dim, float* out, std::ptrdiff_t out_stride) noexcept {
   HWY_DYNAMIC_DISPATCH(DotTile)(a, n_rows, tile, dim, out, out_stride);

@@ -16,6 +16,13 @@ namespace saccade::kernel {
 /// Cost      about half an instruction an element
 void pack_tile(const float* rows, int n_rows, int dim, float* tile) noexcept;
 
+/// Lanes to rows, each over its sum: rows[i, c] = tile[c, i] / sums[i], or 0 where the sum is.
+///
+/// Shapes    tile [dim, kTileRows], sums [kTileRows], both 64-byte aligned; rows [n_rows, dim], n_rows <= kTileRows
+/// Requires  dim a multiple of 8. The tile is spoilt.
+/// Cost      about an instruction an element
+void unpack_tile(float* tile, const float* sums, int n_rows, int dim, float* rows) noexcept;
+
 /// out[i, j] = a_i . b_j, b in the lanes of a tile.
 ///
 /// Shapes    a [n_rows, dim]; out: kTileRows floats a row, rows `out_stride` floats apart

@@ -1,7 +1,7 @@
 #include "plugins/llama/runner.h"
 
 #include <chrono>
-#include <map>
+#include <utility>
 #include <vector>
 
 #include "plugins/llama/judge.h"
@@ -10,6 +10,7 @@
 #include "plugins/llama/support.h"
 #include "saccade/attend/given_mask.h"
 #include "saccade/attend/select_call.h"
+#include "saccade/plan/ask.h"
 #include "saccade/where/dense.h"
 #include "saccade/where/window.h"
 
@@ -118,26 +119,17 @@ Record Runner::run(const ggml_tensor& node, std::shared_ptr<const Plan> plan, Te
 /// A pattern for each head of the call, the selectors of the plan having looked at it.
 std::vector<WherePtr> Runner::choose_all(const Part& part, const AttendCall& call, Team& team, Record& record) {
   const int layer = layer_of(part.node);
-  std::map<const Choice*, std::vector<int>> heads_of;
-  std::vector<WherePtr> chosen(static_cast<std::size_t>(part.n_heads()));
-  for (int i = 0; i < part.n_heads(); ++i) {
-    const Choice& choice = plan_->choice(layer, static_cast<int>(part.head(i)));
-    WherePtr& pattern = chosen[static_cast<std::size_t>(i)];
-    pattern = choice.pattern();
-    if (pattern == nullptr) heads_of[&choice].push_back(i);
-  }
   const auto start = Clock::now();
-  for (const auto& [choice, heads] : heads_of) {
+  Answer answer = ask_plan(*plan_, layer, part.heads(), [&](const Choice& choice, std::span<const int> heads) {
     LayerState& state = states_.at(call.k.data, {layer, part.stream, part.mask_head});
-    const Selection selection = state.choose(*choice, select_call_of(call, heads, layer, team));
-    for (std::size_t i = 0; i < heads.size(); ++i) chosen[static_cast<std::size_t>(heads[i])] = selection.of_head[i];
-    record.heads_chosen += static_cast<std::int64_t>(heads.size());
-    record.heads_dense_by_rule += selection.n_dense_by_rule;
-    record.heads_dense_by_floor += selection.n_dense_by_floor;
-    record.heads_dense_by_cost += selection.n_dense_by_cost;
-  }
-  if (!heads_of.empty()) record.selection_ns += ns_since(start);
-  return chosen;
+    return state.choose(choice, select_call_of(call, heads, layer, team));
+  });
+  record.heads_chosen += answer.n_asked;
+  record.heads_dense_by_rule += answer.selection.n_dense_by_rule;
+  record.heads_dense_by_floor += answer.selection.n_dense_by_floor;
+  record.heads_dense_by_cost += answer.selection.n_dense_by_cost;
+  if (answer.n_asked > 0) record.selection_ns += ns_since(start);
+  return std::move(answer.selection.of_head);
 }
 
 std::int64_t Runner::show_window(const Part& part, AttendCall call, const RingRun& run, Team& team) {

@@ -325,8 +325,8 @@ float Tiles::shift_of(Pos row) const {
 
 float Tiles::finish(Pos row, float* o) {
   if (row % kRows == 0) {  // its whole tile, to where values were
-    kernel::unpack_tile(o_ + row / kRows * o_size_, row_sum_ + row, static_cast<int>(std::min(kRows, rows_.size() - row)),
-                        static_cast<int>(v_dim_), v_);
+    kernel::unpack_tile(o_ + row / kRows * o_size_, row_sum_ + row,
+                        static_cast<int>(std::min(kRows, rows_.size() - row)), static_cast<int>(v_dim_), v_);
   }
   std::copy_n(v_ + row % kRows * v_dim_, v_dim_, o);
   const float sum = row_sum_[row];

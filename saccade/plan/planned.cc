@@ -13,6 +13,7 @@
 #include "saccade/attend/look.h"
 #include "saccade/attend/select_call.h"
 #include "saccade/base/error.h"
+#include "saccade/plan/ask.h"
 #include "saccade/where/dense.h"
 #include "saccade/where/parts/stoppable_team.h"
 
@@ -110,28 +111,6 @@ std::vector<int> kv_heads_of(const AttendCall& call) {
   return kv_head;
 }
 
-/// What the plan says of one query head of the call.
-const Choice& choice_of(const Plan& plan, const PlannedCall& call, int head) {
-  return plan.choice(call.layer, call.heads.empty() ? head : call.heads[static_cast<std::size_t>(head)]);
-}
-
-/// A choice of the plan and the heads it stands for.
-using HeadsOf = std::vector<std::pair<const Choice*, std::vector<int>>>;
-
-/// Fills in the patterns, and returns what has to be asked, in the order of the first head.
-HeadsOf take_patterns(const Plan& plan, const PlannedCall& call, std::vector<WherePtr>& of_head) {
-  HeadsOf left;
-  for (int head = 0; head < call.attend.q.n_heads; ++head) {
-    const Choice& choice = choice_of(plan, call, head);
-    of_head.push_back(choice.pattern());
-    if (of_head.back() != nullptr) continue;
-    auto known = std::ranges::find(left, &choice, &HeadsOf::value_type::first);
-    if (known == left.end()) known = left.insert(left.end(), {&choice, {}});
-    known->second.push_back(head);
-  }
-  return left;
-}
-
 SelectCall select_call(const PlannedCall& call, std::span<const int> kv_head, Team& team) {
   AttendCall attend = call.attend;
   attend.kv_head = kv_head;
@@ -148,42 +127,29 @@ SelectCall select_call(const PlannedCall& call, std::span<const int> kv_head, Te
   return select;
 }
 
-/// The selection of a call that has been checked.
-Selection choose_checked(const Plan& plan, const PlannedCall& call, Team& whole_team) {
-  StoppableTeam team(whole_team, call.stop, kStopped);
-  Selection all;
-  const HeadsOf to_ask = take_patterns(plan, call, all.of_head);
-  all.scope = to_ask.empty() ? Scope::kLayer : Scope::kQueryHead;
-  if (to_ask.empty()) return all;
-  if (call.attend.q.len == 0 || call.attend.k.len == 0) {  // nobody to choose for, or nothing
-    std::ranges::replace(all.of_head, nullptr, dense());
-    return all;
-  }
-  const std::vector<int> kv_head = kv_heads_of(call.attend);
-  SelectCall select = select_call(call, kv_head, team);
-  all.lifetime = std::numeric_limits<Pos>::max();
-  for (const auto& [choice, heads] : to_ask) {
-    select.heads = heads;
-    Foresight* const foresight = call.memory == nullptr ? nullptr : &call.memory->foresight[{choice, select.decodes()}];
-    const Selection some = saccade::choose(*choice, select, foresight);
-    for (std::size_t i = 0; i < heads.size(); ++i) all.of_head[static_cast<std::size_t>(heads[i])] = some.of_head[i];
-    all.lifetime = std::min(all.lifetime, some.lifetime);
-    if (heads.size() == all.of_head.size()) all.scope = some.scope;
-    all.cost += some.cost;
-    all.n_dense_by_rule += some.n_dense_by_rule;
-    all.n_dense_by_floor += some.n_dense_by_floor;
-    all.n_dense_by_cost += some.n_dense_by_cost;
-  }
-  return all;
+/// The plan's number of each query head of the call.
+std::vector<int> numbers_of(const PlannedCall& call) {
+  std::vector<int> heads(call.heads.begin(), call.heads.end());
+  for (int head = static_cast<int>(heads.size()); head < call.attend.q.n_heads; ++head) heads.push_back(head);
+  return heads;
 }
 
-/// Query heads of the call that a selector answers for.
-std::int64_t heads_to_choose_for(const Plan& plan, const PlannedCall& call) {
-  std::int64_t n = 0;
-  for (int head = 0; head < call.attend.q.n_heads; ++head) {
-    n += choice_of(plan, call, head).pattern() == nullptr ? 1 : 0;
-  }
-  return n;
+/// The selection of a call that has been checked.
+Answer choose_checked(const Plan& plan, const PlannedCall& call, Team& whole_team) {
+  StoppableTeam team(whole_team, call.stop, kStopped);
+  const std::vector<int> kv_head = kv_heads_of(call.attend);
+  return ask_plan(plan, call.layer, numbers_of(call), [&](const Choice& choice, std::span<const int> heads) {
+    if (call.attend.q.len == 0 || call.attend.k.len == 0) {  // nobody to choose for, or nothing
+      Selection none;
+      none.of_head.assign(heads.size(), dense());
+      return none;
+    }
+    SelectCall select = select_call(call, kv_head, team);
+    select.heads = heads;
+    Foresight* const foresight =
+        call.memory == nullptr ? nullptr : &call.memory->foresight[{&choice, select.decodes()}];
+    return saccade::choose(choice, select, foresight);
+  });
 }
 
 /// Patterns on their way into a call: owned or borrowed, one for all heads or one a head.
@@ -249,7 +215,7 @@ Selection choose(const Plan& plan, const PlannedCall& call, Team& team) {
   scored.bias = {}, scored.slopes = {}, scored.sink_scores = {}, scored.precision = Precision::kF32;
   check(scored);
   check(plan, call);
-  return choose_checked(plan, call, team);
+  return choose_checked(plan, call, team).selection;
 }
 
 PlannedCost attend(const Plan& plan, const PlannedCall& planned, Team& team, Workspace& workspace) {
@@ -259,19 +225,17 @@ PlannedCost attend(const Plan& plan, const PlannedCall& planned, Team& team, Wor
   check(plan, planned);
   PlannedCost cost;
   cost.pairs_dense = visible_pairs(planned);
-  std::vector<int> heads(planned.heads.begin(), planned.heads.end());
-  for (int head = static_cast<int>(heads.size()); head < call.q.n_heads; ++head) heads.push_back(head);
-  const std::vector<HeadEdit> edits = plan.edits(planned.layer, heads);
+  const std::vector<HeadEdit> edits = plan.edits(planned.layer, numbers_of(planned));
   if (call.edits.empty()) call.edits = edits;
   Wheres wheres;
   if (!call.where.empty()) {
     wheres.borrow(call.where);
     if (planned.causal) wheres.change([](const Where* where) { return intersect({borrowed(where), dense()}); });
   } else {
-    const Selection chosen = choose_checked(plan, planned, team);
+    const auto [chosen, n_asked] = choose_checked(plan, planned, team);
     wheres.own(chosen.of_head);
     cost.select = chosen.cost;
-    cost.heads_chosen = heads_to_choose_for(plan, planned);
+    cost.heads_chosen = n_asked;
     cost.heads_dense_by_rule = chosen.n_dense_by_rule;
     cost.heads_dense_by_floor = chosen.n_dense_by_floor;
     cost.heads_dense_by_cost = chosen.n_dense_by_cost;

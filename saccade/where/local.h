@@ -16,9 +16,7 @@ struct Local {
   Pos n = 2;
 
   bool admits(Pos q_pos, Pos k_pos) const { return k_pos <= q_pos && k_pos >= sees(q_pos).begin; }
-  Range sees(Pos q_pos) const {
-    return {n > q_pos / kBlock ? 0 : (q_pos / kBlock - (n - 1)) * kBlock, q_pos + 1};
-  }
+  Range sees(Pos q_pos) const { return {n > q_pos / kBlock ? 0 : (q_pos / kBlock - (n - 1)) * kBlock, q_pos + 1}; }
   void visits(Range q_block, VisitList& out) const {
     visits_of_interval(sees(q_block.begin), sees(q_block.end - 1), out);
   }

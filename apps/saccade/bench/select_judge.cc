@@ -8,6 +8,7 @@
 #include "apps/saccade/rows.h"
 #include "saccade/attend/select_call.h"
 #include "saccade/base/error.h"
+#include "saccade/plan/ask.h"
 #include "saccade/where/choice.h"
 #include "saccade/where/dense.h"
 
@@ -27,8 +28,7 @@ struct SelectJudge::Entrant {
   KeyMemory* memory = nullptr;
   SelectResult* result = nullptr;
   std::vector<float>* o = nullptr;
-  std::vector<WherePtr> chosen;
-  Selection counts;  ///< of the last run: only its numbers
+  Selection chosen;  ///< of the last run
   AttendCost cost;
   double select_s = 0, attend_s = 0;
 
@@ -39,25 +39,13 @@ struct SelectJudge::Entrant {
 
   /// A pattern for each head, as the plug-in's runner asks for them.
   void choose(const llama::JudgedCall& judged, bool fallbacks) {
-    const AttendCall& call = judged.call;
-    std::map<const Choice*, std::vector<int>> heads_of;
-    chosen.assign(judged.heads.size(), nullptr);
-    counts = {};
-    for (std::size_t i = 0; i < judged.heads.size(); ++i) {
-      const Choice& choice = plan->choice(judged.layer, judged.heads[i]);
-      chosen[i] = choice.pattern();
-      if (chosen[i] == nullptr) heads_of[&choice].push_back(static_cast<int>(i));
-    }
-    for (const auto& [choice, heads] : heads_of) {
-      SelectCall select = select_call_of(call, heads, judged.layer, judged.team);
+    const auto ask = [&](const Choice& choice, std::span<const int> heads) {
+      SelectCall select = select_call_of(judged.call, heads, judged.layer, judged.team);
       select.fallbacks = fallbacks;
       select.memory = memory;
-      const Selection selection = saccade::choose(*choice, select);
-      for (std::size_t i = 0; i < heads.size(); ++i) chosen[static_cast<std::size_t>(heads[i])] = selection.of_head[i];
-      counts.n_dense_by_rule += selection.n_dense_by_rule;
-      counts.n_dense_by_floor += selection.n_dense_by_floor;
-      counts.n_dense_by_cost += selection.n_dense_by_cost;
-    }
+      return saccade::choose(choice, select);
+    };
+    chosen = ask_plan(*plan, judged.layer, judged.heads, ask).selection;
   }
 };
 
@@ -106,7 +94,7 @@ void SelectJudge::run(const llama::JudgedCall& judged, Entrant& entrant) {
   entrant.select_s = selecting.seconds();
   std::vector<const Where*> where = {&dense()};
   if (entrant.plan != nullptr) where.clear();
-  for (const WherePtr& pattern : entrant.chosen) where.push_back(pattern.get());
+  for (const WherePtr& pattern : entrant.chosen.of_head) where.push_back(pattern.get());
   AttendCall call = judged.call;
   call.o = entrant.view(call);
   call.lse = nullptr;
@@ -136,7 +124,7 @@ void SelectJudge::judge_all(const llama::JudgedCall& judged, std::vector<Entrant
   for (std::size_t head = 0; head < judged.heads.size(); ++head) {
     const judge::DenseRows exact = judge::dense_rows(call, static_cast<int>(head), rows, judged.team, true);
     for (Entrant& entrant : entrants) {
-      const Where& where = entrant.plan == nullptr ? dense() : *entrant.chosen[head];
+      const Where& where = entrant.plan == nullptr ? dense() : *entrant.chosen.of_head[head];
       const auto mass = judge::judge_head(exact, static_cast<int>(head), where, entrant.view(call));
       if (!std::isfinite(mass.output_error()))
         fail_machine("bench select: a result is not finite; nothing is reported");
@@ -157,9 +145,9 @@ void SelectJudge::look(const llama::JudgedCall& judged) {
     result.cost += entrant.cost;
     result.pairs_dense += entrants.front().cost.pairs_visited;
     result.n_heads += static_cast<std::int64_t>(judged.heads.size());
-    result.n_dense_by_rule += entrant.counts.n_dense_by_rule;
-    result.n_dense_by_floor += entrant.counts.n_dense_by_floor;
-    result.n_dense_by_cost += entrant.counts.n_dense_by_cost;
+    result.n_dense_by_rule += entrant.chosen.n_dense_by_rule;
+    result.n_dense_by_floor += entrant.chosen.n_dense_by_floor;
+    result.n_dense_by_cost += entrant.chosen.n_dense_by_cost;
   }
 }
 

@@ -125,7 +125,7 @@ void compare_command(const CompareOptions& options) {
   ModelFacts facts = read_model_file(options.model);
   check(options, attentions, facts);
 
-  const Model model(options.model, std::move(facts), options.verbose);
+  const Model model(options.model, std::move(facts), options.verbose, attentions.front());
   Shared shared = share(model, options, attentions, text);
   resume.begin(comparison_name(model.facts(), shared.tokens, shared.context, attentions.front().canonical));
   const bool all_done = std::ranges::all_of(attentions, [&](const auto& one) { return find(resume, one).has_value(); });

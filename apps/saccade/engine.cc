@@ -49,8 +49,6 @@ void start_llama(bool verbose) {
   ggml_set_abort_callback(on_abort);
   llama_backend_init();
   if (ggml_backend_reg_count() == 0) ggml_backend_load_all();
-  // Before any model is loaded, so that every model and context sees the same devices, whatever its attention.
-  llama::use_plan(nullptr);
 }
 
 /// Requires a buffer function as llama.h has them: fills, or says the size it needs.
@@ -68,8 +66,23 @@ std::string written(Write write) {
 
 }  // namespace
 
-Model::Model(const std::string& path, ModelFacts facts, bool verbose) : facts_(std::move(facts)) {
+Model::Model(const std::string& path, ModelFacts facts, bool verbose, const Attention& first)
+    : path_(path), facts_(std::move(facts)) {
   start_llama(verbose);
+  // Before any model is loaded, so that every model and context sees the same devices, whatever its attention.
+  llama::use_plan(first.plan);
+  load();
+}
+
+llama_model* Model::under(const Attention& attention) const {
+  llama::use_plan(attention.plan);
+  if (llama::places_weights() != placed_) load();
+  return model_.get();
+}
+
+void Model::load() const {
+  model_.reset();  // first, so that there is memory for one
+  placed_ = llama::places_weights();
   auto params = llama_model_default_params();
   ggml_backend_dev_t no_devices[] = {nullptr};
   params.devices = no_devices;  // the CPU and what helps it
@@ -80,13 +93,13 @@ Model::Model(const std::string& path, ModelFacts facts, bool verbose) : facts_(s
     return !interrupted();
   };
   params.progress_callback_user_data = &progress;
-  model_.reset(llama_model_load_from_file(path.c_str(), params));
+  model_.reset(llama_model_load_from_file(path_.c_str(), params));
   stop_if_interrupted();
-  if (!model_) fail_user(fmt::format("model {}: llama.cpp refuses it: {}", path, why()));
+  if (!model_) fail_user(fmt::format("model {}: llama.cpp refuses it: {}", path_, why()));
   if (!llama_model_has_decoder(model_.get()) || llama_model_has_encoder(model_.get()))
-    fail_user(fmt::format("model {}: only decoder models can be run", path));
+    fail_user(fmt::format("model {}: only decoder models can be run", path_));
   vocab_ = llama_model_get_vocab(model_.get());
-  if (n_vocab() <= 0) fail_user(fmt::format("model {}: it has no vocabulary", path));
+  if (n_vocab() <= 0) fail_user(fmt::format("model {}: it has no vocabulary", path_));
 }
 
 int Model::n_vocab() const { return llama_vocab_n_tokens(vocab_); }
@@ -140,7 +153,7 @@ ChatFrame Model::chat_frame() const {
 
 Context::Context(const Model& model, const Attention& attention, const ContextOptions& options)
     : model_(model), n_ubatch_(std::min(options.n_ubatch, options.n_ctx)), see_hidden_(options.see_hidden) {
-  llama::use_plan(attention.plan);
+  llama_model* loaded = model.under(attention);
   auto params = llama_context_default_params();
   params.n_ctx = static_cast<std::uint32_t>(options.n_ctx);
   params.n_batch = params.n_ubatch = static_cast<std::uint32_t>(n_ubatch_);
@@ -155,7 +168,7 @@ Context::Context(const Model& model, const Attention& attention, const ContextOp
   params.swa_full = false;
   params.abort_callback = [](void*) { return interrupted(); };
   if (see_hidden_) params.cb_eval = on_eval, params.cb_eval_user_data = this;
-  context_.reset(llama_init_from_model(model.get(), params));
+  context_.reset(llama_init_from_model(loaded, params));
   if (!context_) fail_machine(fmt::format("no context of {} tokens: {}", options.n_ctx, why()));
 }
 

@@ -29,7 +29,8 @@ struct ChatFrame {
 /// Errors: Fault::kUser when llama.cpp refuses the file; Fault::kMachine when memory runs out.
 class Model {
  public:
-  Model(const std::string& path, ModelFacts facts, bool verbose);
+  /// `first`: the attention that it will run under first.
+  Model(const std::string& path, ModelFacts facts, bool verbose, const Attention& first);
 
   const ModelFacts& facts() const { return facts_; }
   int n_vocab() const;
@@ -41,14 +42,21 @@ class Model {
   std::string name(Token token) const;   ///< the same, but a control token's own name, e.g. "<|im_end|>"
   ChatFrame chat_frame() const;  ///< Errors: Fault::kUser when there is no template, or none that llama.cpp knows
   llama_model* get() const { return model_.get(); }
+  /// With its weights where this attention, which is in force from now on, reads them. On a CPU with AMX that may take
+  /// loading it once more, for which no Context may live: there ggml's linear layers and ours have their own places.
+  llama_model* under(const Attention& attention) const;
 
  private:
   struct Free {
     void operator()(llama_model* model) const { llama_model_free(model); }
   };
+  void load() const;
+
+  std::string path_;
   ModelFacts facts_;
-  std::unique_ptr<llama_model, Free> model_;
-  const llama_vocab* vocab_ = nullptr;
+  mutable std::unique_ptr<llama_model, Free> model_;
+  mutable const llama_vocab* vocab_ = nullptr;
+  mutable bool placed_ = false;  ///< its weights: llama::places_weights()
 };
 
 /// Called with what each layer made of each token of a batch, as it is computed: rows [n_tokens, n_embd] of the tokens

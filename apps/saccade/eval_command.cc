@@ -61,7 +61,7 @@ void eval_command(const EvalOptions& options) {
   ResumeFile resume(options.resume);
   ModelFacts facts = read_model_file(options.model);
   check(options, attentions, facts);
-  const Model model(options.model, std::move(facts), options.verbose);
+  const Model model(options.model, std::move(facts), options.verbose, attentions.front());
   const Result result = result_of_task({model, options, text, attentions, resume});
   if (output) {
     output->write(options.output.ends_with(".html") ? result.page

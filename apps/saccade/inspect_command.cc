@@ -65,7 +65,7 @@ void inspect_command(const InspectOptions& options) {
   check(options, facts);
   parse_heads(options.heads, facts);  // a mistake in it need not wait for the model
 
-  const Model model(options.model, std::move(facts), options.verbose);
+  const Model model(options.model, std::move(facts), options.verbose, attention);
   Prompt prompt = make_prompt(model, text, options.question, options.raw);
   // Of a longer text the first tokens, as the record says.
   fit(prompt, options.n_tokens, options.given_ctx ? options.n_ctx : most_context(options, model.facts()), true);

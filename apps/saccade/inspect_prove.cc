@@ -317,7 +317,7 @@ void prove_command(const InspectOptions& options) {
   check(options, facts);
   check_heads(options, facts);
 
-  const Model model(options.model, std::move(facts), options.verbose);
+  const Model model(options.model, std::move(facts), options.verbose, attention);
   const Exam exam = make_exam(model, text, static_cast<std::size_t>(options.n_needles),
                               context_of_proof(options, model.facts()), options.raw);
   const auto n_ctx =

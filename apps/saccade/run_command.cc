@@ -69,7 +69,7 @@ void run_command(const RunOptions& options) {
   const SessionKey key = session_key(facts, attention, options.yarn);
   if (!options.session.empty()) session = load_session(options.session, key);
 
-  const Model model(options.model, std::move(facts), options.verbose);
+  const Model model(options.model, std::move(facts), options.verbose, attention);
   Prompt prompt = make_prompt(model, text, options.question, options.raw);
   fit(prompt, options.n_tokens, options.given_ctx ? options.n_ctx : most_context(options, model.facts()),
       options.truncate);

@@ -77,12 +77,11 @@ void allot(Tuned& tuned, double budget) {
 }
 
 Tuned measure(const Model& model, const TuneOptions& options, const std::string& text,
-              const std::vector<std::string>& specs) {
+              const std::vector<std::string>& specs, const Attention& along) {
   Tuned tuned{.specs = specs, .trials = {}, .chosen = {}};
   std::vector<Attention> all;
   std::vector<Plan> plans;
   for (const auto& spec : specs) all.push_back(attention_from_spec(spec)), plans.push_back(*all.back().plan);
-  const Attention along = with_linear(in_precision(attention_from_spec(kDense), options.precision), options.linear);
   check(along, model.facts());
   const Tokens tokens = tokens_of(model, options, text, 0, kLeast);
   tuned.n_prompt = static_cast<std::int64_t>(tokens.size());
@@ -147,8 +146,9 @@ void tune_command(const TuneOptions& options) {
   OutputFile output(options.output);
   ModelFacts facts = read_model_file(options.model);
   check(options, {}, facts);
-  const Model model(options.model, std::move(facts), options.verbose);
-  Tuned tuned = measure(model, options, text, specs);
+  const Attention along = with_linear(in_precision(attention_from_spec(kDense), options.precision), options.linear);
+  const Model model(options.model, std::move(facts), options.verbose, along);
+  Tuned tuned = measure(model, options, text, specs, along);
   allot(tuned, options.budget);
   output.write(write_plan(plan_of(tuned)) + "\n");
   output.commit();

@@ -43,6 +43,13 @@ struct Record {
 /// Errors: Fault::kMachine when this ggml is of a version we do not know.
 void use_plan(std::shared_ptr<const Plan> plan);
 
+/// Does a model that is loaded now keep its weights where this plan reads them, and not where ggml alone would put
+/// them? Only where ggml would hide them in its AMX layout; then a model serves best the kind of plan that it was
+/// loaded under.
+bool places_weights();
+/// For tests, before the first use_plan: as if ggml hid them here.
+void pretend_ggml_hides_weights();
+
 Record record();
 void reset_record();
 

@@ -13,6 +13,7 @@
 #include "plugins/llama/judge.h"
 #include "plugins/llama/layer.h"
 #include "plugins/llama/linear_node.h"
+#include "plugins/llama/placement.h"
 #include "plugins/llama/plan_check.h"
 #include "plugins/llama/repacked.h"
 #include "plugins/llama/runner.h"
@@ -27,10 +28,11 @@ constexpr const char* kName = "Saccade";
 
 /// ggml's registry is global, and so is what we keep behind our entry in it.
 struct State {
-  std::mutex mutex;  // guards the rest, but for ggml, which is set before anything can call us
+  std::mutex mutex;  // guards the rest, but for ggml and n_devices, which are set before anything can call us
   Ggml ggml;
   std::shared_ptr<const Plan> plan;
   bool told_not_causal = false;
+  int n_devices = 1;  ///< set before anything can call us
   std::atomic<bool> on_probation = false;
   Record record;
 };
@@ -251,10 +253,21 @@ void backend_set_n_threads(ggml_backend_t backend, int n_threads) {
   backend_of(backend).n_threads = n_threads < 1 ? 1 : n_threads;
 }
 
-// --- the device ---
+// --- the devices: one that computes, and beside it, where weights are placed, one for each place (placement.h),
+// because llama.cpp looks at nothing but a device's default buffer type ---
 
-const char* device_name(ggml_backend_dev_t) { return kName; }
-const char* device_description(ggml_backend_dev_t) { return "Saccade attention"; }
+enum class Role : std::uint8_t { kComputes, kKeepsPlain, kKeepsRepacked };
+constexpr int kRoles = 3;
+
+Role role_of(ggml_backend_dev_t device) { return *static_cast<const Role*>(device->context); }
+
+const char* device_name(ggml_backend_dev_t device) {
+  constexpr const char* kNames[kRoles] = {kName, "Saccade_Plain", "Saccade_Repacked"};
+  return kNames[static_cast<int>(role_of(device))];
+}
+const char* device_description(ggml_backend_dev_t device) {
+  return role_of(device) == Role::kComputes ? "Saccade attention" : "Saccade weights";
+}
 enum ggml_backend_dev_type device_type(ggml_backend_dev_t) { return GGML_BACKEND_DEVICE_TYPE_ACCEL; }
 
 void device_memory(ggml_backend_dev_t, std::size_t* free, std::size_t* total) { *free = *total = 0; }
@@ -264,9 +277,19 @@ void device_props(ggml_backend_dev_t device, ggml_backend_dev_props* props) {
   props->name = device_name(device);
   props->description = device_description(device);
   props->type = device_type(device);
+  props->caps.buffer_from_host_ptr = role_of(device) == Role::kKeepsPlain;  // mapped files stay mapped
 }
 
-ggml_backend_buffer_type_t device_buffer_type(ggml_backend_dev_t) { return state().ggml.cpu_buffer_type(); }
+/// ggml's own means that llama.cpp asks no further: nothing is placed.
+ggml_backend_buffer_type_t device_buffer_type(ggml_backend_dev_t device) {
+  if (role_of(device) == Role::kKeepsPlain && places_weights()) return plain_buffer_type();
+  if (role_of(device) == Role::kKeepsRepacked && places_weights()) return repacked().type;
+  return state().ggml.cpu_buffer_type();
+}
+
+ggml_backend_buffer_t device_buffer_from_host_ptr(ggml_backend_dev_t, void* memory, std::size_t n_bytes, std::size_t) {
+  return plain_buffer_around(memory, n_bytes);
+}
 
 bool device_supports_buft(ggml_backend_dev_t, ggml_backend_buffer_type_t buft) {
   return state().ggml.buft_is_host(buft) || buft == repacked().type;
@@ -281,7 +304,9 @@ bool passes_probation(const ggml_tensor& attention) {
   return !state().on_probation;
 }
 
-bool device_supports_op(ggml_backend_dev_t, const ggml_tensor* node) {
+bool device_supports_op(ggml_backend_dev_t device, const ggml_tensor* node) {
+  if (role_of(device) == Role::kKeepsPlain) return belongs_plain(*node, state().ggml, repacked());
+  if (role_of(device) == Role::kKeepsRepacked) return belongs_repacked(*node, state().ggml, repacked());
   const std::shared_ptr<const Plan> plan = plan_now();
   if (plan == nullptr) return false;
   if (node->op == GGML_OP_MUL_MAT) {
@@ -319,23 +344,26 @@ ggml_backend_t device_init_backend(ggml_backend_dev_t device, const char*) {
 // --- the registry entry ---
 
 const char* reg_name(ggml_backend_reg_t) { return kName; }
-std::size_t reg_device_count(ggml_backend_reg_t) { return 1; }
+std::size_t reg_device_count(ggml_backend_reg_t) { return static_cast<std::size_t>(state().n_devices); }
 
-ggml_backend_dev_t reg_device(ggml_backend_reg_t reg, std::size_t) {
-  static ggml_backend_device device = [&] {
-    ggml_backend_device_i iface = {};
-    iface.get_name = device_name;
-    iface.get_description = device_description;
-    iface.get_memory = device_memory;
-    iface.get_type = device_type;
-    iface.get_props = device_props;
-    iface.init_backend = device_init_backend;
-    iface.get_buffer_type = device_buffer_type;
-    iface.supports_op = device_supports_op;
-    iface.supports_buft = device_supports_buft;
-    return ggml_backend_device{iface, reg, nullptr};
+ggml_backend_dev_t reg_device(ggml_backend_reg_t reg, std::size_t index) {
+  static Role roles[kRoles] = {Role::kComputes, Role::kKeepsPlain, Role::kKeepsRepacked};
+  static ggml_backend_device_i iface = [] {
+    ggml_backend_device_i functions = {};
+    functions.get_name = device_name;
+    functions.get_description = device_description;
+    functions.get_memory = device_memory;
+    functions.get_type = device_type;
+    functions.get_props = device_props;
+    functions.init_backend = device_init_backend;
+    functions.get_buffer_type = device_buffer_type;
+    functions.buffer_from_host_ptr = device_buffer_from_host_ptr;
+    functions.supports_op = device_supports_op;
+    functions.supports_buft = device_supports_buft;
+    return functions;
   }();
-  return &device;
+  static ggml_backend_device devices[kRoles] = {{iface, reg, roles}, {iface, reg, roles + 1}, {iface, reg, roles + 2}};
+  return devices + index;
 }
 
 void* reg_proc_address(ggml_backend_reg_t, const char* name) {
@@ -362,9 +390,19 @@ std::string reason_to_decline(const Ggml& ggml) {
   return {};
 }
 
-ggml_backend_reg_t make_reg(const Ggml& ggml) {
+ggml_backend_reg_t make_reg(const Ggml& ggml, bool place_weights) {
   state().ggml = ggml;
+  state().n_devices = 1;
+  if (place_weights) {
+    state().n_devices = repacked().type == nullptr ? 2 : 3;
+    make_plain_buffer_type(ggml, reg_device(&the_reg(), static_cast<int>(Role::kKeepsPlain)));
+  }
   return &the_reg();
+}
+
+bool places_weights() {
+  const std::shared_ptr<const Plan> plan = plan_now();
+  return state().n_devices > 1 && plan != nullptr && plan->linear() == LinearLayers::kAuto;
 }
 
 void set_plan(std::shared_ptr<const Plan> plan) {

@@ -14,8 +14,9 @@ namespace saccade::llama {
 std::string reason_to_decline(const Ggml& ggml);
 
 /// Our entry for ggml's registry: one device of type ACCEL on the CPU's own buffers, which claims attention while a
-/// plan is set. Requires reason_to_decline(ggml) to be empty.
-ggml_backend_reg_t make_reg(const Ggml& ggml);
+/// plan is set; with `place_weights` more, which say where models keep their weights (placement.h). Requires
+/// reason_to_decline(ggml) to be empty.
+ggml_backend_reg_t make_reg(const Ggml& ggml, bool place_weights);
 
 /// What all contexts of this process run; null: nothing is claimed.
 void set_plan(std::shared_ptr<const Plan> plan);

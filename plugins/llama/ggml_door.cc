@@ -34,6 +34,7 @@ Ggml find_ggml() {
   look_up(ggml.version, "ggml_version");
   look_up(ggml.log, "ggml_log_internal");
   look_up(ggml.cpu_buffer_type, "ggml_backend_cpu_buffer_type");
+  look_up(ggml.cpu_buffer_from_ptr, "ggml_backend_cpu_buffer_from_ptr");
   look_up(ggml.buft_is_host, "ggml_backend_buft_is_host");
   look_up(ggml.buft_name, "ggml_backend_buft_name");
   look_up(ggml.buft_alloc_buffer, "ggml_backend_buft_alloc_buffer");

@@ -14,6 +14,7 @@ struct Ggml {
   const char* (*version)() = nullptr;
   void (*log)(ggml_log_level level, const char* format, ...) = nullptr;  // ggml_log_internal; may be null
   ggml_backend_buffer_type_t (*cpu_buffer_type)() = nullptr;
+  ggml_backend_buffer_t (*cpu_buffer_from_ptr)(void*, std::size_t) = nullptr;
   bool (*buft_is_host)(ggml_backend_buffer_type_t) = nullptr;
   const char* (*buft_name)(ggml_backend_buffer_type_t) = nullptr;
   ggml_backend_buffer_t (*buft_alloc_buffer)(ggml_backend_buffer_type_t, std::size_t) = nullptr;
@@ -27,8 +28,9 @@ struct Ggml {
 
   /// All but `log` were found.
   bool complete() const {
-    return version && cpu_buffer_type && buft_is_host && buft_name && buft_alloc_buffer && buffer_free &&
-           graph_n_nodes && graph_node && reg_by_name && reg_dev_get && reg_get_proc_address && register_backend;
+    return version && cpu_buffer_type && cpu_buffer_from_ptr && buft_is_host && buft_name && buft_alloc_buffer &&
+           buffer_free && graph_n_nodes && graph_node && reg_by_name && reg_dev_get && reg_get_proc_address &&
+           register_backend;
   }
 };
 

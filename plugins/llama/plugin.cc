@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "plugins/llama/device.h"
+#include "plugins/llama/placement.h"
 #include "plugins/llama/see_file.h"
 #include "saccade/attend/attend.h"
 #include "saccade/plan/plan.h"
@@ -45,7 +46,7 @@ ggml_backend_reg_t open_plugin(const Ggml& ggml, const Environment& environment)
     auto plan =
         std::make_shared<const Plan>(environment.plan ? Plan::load(environment.plan) : Plan::from_spec("dense"));
     check_precision(plan->precision());
-    const ggml_backend_reg_t reg = make_reg(ggml);
+    const ggml_backend_reg_t reg = make_reg(ggml, ggml_hides_weights(ggml));
     if (ggml.log != nullptr) ggml.log(GGML_LOG_LEVEL_INFO, "saccade: attention by plan %s\n", plan->print().c_str());
     set_plan(std::move(plan));
     set_see(ggml, environment);

@@ -65,18 +65,22 @@ bool reads(const Ggml& ggml, ggml_backend_buffer_type_t buffer_type, ggml_type t
 
 }  // namespace
 
+void for_each_packing(const Ggml& ggml, const std::function<void(ggml_backend_buffer_type_t)>& see) {
+  const ggml_backend_reg_t cpu = ggml.reg_by_name("CPU");
+  if (cpu == nullptr) return;
+  const auto extra_types = reinterpret_cast<ggml_backend_dev_get_extra_bufts_t>(
+      ggml.reg_get_proc_address(cpu, "ggml_backend_dev_get_extra_bufts"));
+  if (extra_types == nullptr) return;
+  ggml_backend_buffer_type_t* types = extra_types(ggml.reg_dev_get(cpu, 0));
+  for (; types != nullptr && *types != nullptr; ++types) see(*types);
+}
+
 Repacked find_repacked(const Ggml& ggml) {
   Repacked found;
   if (!kernel::has_linear()) return found;
-  const ggml_backend_reg_t cpu = ggml.reg_by_name("CPU");
-  if (cpu == nullptr) return found;
-  const auto extra_types = reinterpret_cast<ggml_backend_dev_get_extra_bufts_t>(
-      ggml.reg_get_proc_address(cpu, "ggml_backend_dev_get_extra_bufts"));
-  if (extra_types == nullptr) return found;
-  ggml_backend_buffer_type_t* types = extra_types(ggml.reg_dev_get(cpu, 0));
-  for (; types != nullptr && *types != nullptr; ++types) {
-    if (std::string_view(ggml.buft_name(*types)) == "CPU_REPACK") found.type = *types;
-  }
+  for_each_packing(ggml, [&](ggml_backend_buffer_type_t type) {
+    if (std::string_view(ggml.buft_name(type)) == "CPU_REPACK") found.type = type;
+  });
   if (found.type == nullptr) return found;
   found.reads_q4_0 = reads(ggml, found.type, GGML_TYPE_Q4_0, ParamFormat::q4_0, ParamFormat::q4_0x8);
   found.reads_q4_k = reads(ggml, found.type, GGML_TYPE_Q4_K, ParamFormat::q4_k, ParamFormat::q4_kx8);

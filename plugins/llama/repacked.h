@@ -1,8 +1,14 @@
 #pragma once
 
+#include <functional>
+
 #include "plugins/llama/ggml_door.h"
 
 namespace saccade::llama {
+
+/// Calls `see` with each buffer type on which ggml's CPU backend lays weights out anew ("AMX", "CPU_REPACK"), in its
+/// order.
+void for_each_packing(const Ggml& ggml, const std::function<void(ggml_backend_buffer_type_t)>& see);
 
 /// Where ggml's CPU backend keeps the weights it lays out anew while it loads them, and which of its layouts we read.
 struct Repacked {

@@ -1,5 +1,6 @@
 """Writes a small model of random weights that llama.cpp runs: two layers, 64 channels, 4 heads of 16... It answers noise,
-quickly, which is all that a test of the command line needs. Or the same with a mixture of experts in q4_0."""
+quickly, which is all that a test of the command line needs. Or the same with a mixture of experts in q4_0, or with matrices in q4_0
+or q8_0; and an adapter for it."""
 
 import random
 import struct
@@ -20,6 +21,8 @@ def _value(value):
         return struct.pack("<I?", 7, value)
     if isinstance(value, int):
         return struct.pack("<II", 4, value)
+    if isinstance(value, tuple):  # u16 and i32, which the keys of split files want
+        return struct.pack("<I" + value[0], {"H": 2, "i": 5}[value[0]], value[1])
     if isinstance(value, float):
         return struct.pack("<If", 6, value)
     if isinstance(value, str):
@@ -58,12 +61,60 @@ def _read_q4_0(blocks):
     return weights
 
 
+def _q8_0(weights):
+    """Blocks of 32: an f16 scale, then 32 signed bytes."""
+    blocks = []
+    for first in range(0, len(weights), 32):
+        block = weights[first : first + 32]
+        scale = max(map(abs, block)) / 127
+        blocks.append(struct.pack("<e32b", scale, *(max(-127, min(127, round(weight / scale))) for weight in block)))
+    return b"".join(blocks)
+
+
 def _f32(weights):
     return struct.pack(f"<{len(weights)}f", *weights)
 
 
-def write(path, n_experts=0, n_used=0, decoded=False, **changed):
-    """With experts, each layer has so many, of which each token uses some; `decoded`: the same numbers in f32. Keys in `changed` (with __ for .) replace what a key holds; None leaves it out."""
+def _save(path, pairs, tensors):
+    """tensors: name, shape, number of the type, bytes. Returns how long the header is."""
+    table, data = b"", b""
+    for name, shape, kind, packed in tensors:
+        table += _text(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, kind, len(data))
+        data += packed + b"\0" * (-len(packed) % ALIGNMENT)
+    head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(pairs))
+    head += b"".join(_text(key) + _value(value) for key, value in pairs.items()) + table
+    head += b"\0" * (-len(head) % ALIGNMENT)
+    with open(path, "wb") as file:
+        file.write(head + data)
+    return len(head)
+
+
+def write_lora(path):
+    """An adapter of rank 4 for every layer's attn_q and attn_output."""
+    generator = random.Random(21)
+    tensors = []
+    for layer in range(N_LAYERS):
+        for name, width, height in (("attn_q", N_EMBD, N_HEADS * HEAD_DIM), ("attn_output", N_HEADS * HEAD_DIM, N_EMBD)):
+            for part, shape in (("lora_a", (width, 4)), ("lora_b", (4, height))):
+                weights = [generator.gauss(0, 0.3) for _ in range(shape[0] * shape[1])]
+                tensors.append((f"blk.{layer}.{name}.weight.{part}", shape, 0, _f32(weights)))
+    _save(path, {"general.architecture": "llama", "general.type": "adapter", "adapter.type": "lora", "adapter.lora.alpha": 8.0}, tensors)
+
+
+def _save_split(path, n_files, pairs, tensors):
+    """In so many files, next to each other as llama.cpp wants them; `path` ends in -00001-of-0000N.gguf."""
+    end = f"-00001-of-{n_files:05}.gguf"
+    assert path.endswith(end)
+    each = -(-len(tensors) // n_files)
+    for i in range(n_files):
+        split = {"split.no": ("H", i), "split.count": ("H", n_files), "split.tensors.count": ("i", len(tensors))}
+        part = path.removesuffix(end) + f"-{i + 1:05}-of-{n_files:05}.gguf"
+        _save(part, {**pairs, **split} if i == 0 else split, tensors[i * each : (i + 1) * each])
+
+
+def write(path, n_experts=0, n_used=0, decoded=False, matrices="f32", n_files=1, **changed):
+    """With experts, each layer has so many, of which each token uses some; `decoded`: the same numbers in f32. `matrices`: the type of those
+    of the layers and of the output. `n_files`: split, see _save_split. Keys in `changed` (with __ for .) replace what a key holds; None leaves it out."""
     tokens, types, scores = _vocabulary()
     pairs = {
         "general.architecture": "llama",
@@ -111,24 +162,19 @@ def write(path, n_experts=0, n_used=0, decoded=False, **changed):
     shapes += [("output_norm.weight", (N_EMBD,)), ("output.weight", (N_EMBD, len(tokens)))]
 
     generator = random.Random(20)
-    table, data = b"", b""
+    tensors = []
     for name, shape in shapes:
         n = 1
         for dim in shape:
             n *= dim
         kind, pack = (2, _q4_0) if "_exps" in name and not decoded else (0, _f32)
-        table += _text(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, kind, len(data))
+        if matrices != "f32" and len(shape) == 2 and not name.startswith("token_embd") and "gate_inp" not in name:
+            kind, pack = {"q4_0": (2, _q4_0), "q8_0": (8, _q8_0)}[matrices]
         if name.endswith("norm.weight"):
             weights = [1.0] * n
         else:
             weights = [generator.gauss(0, 0.3 if name.startswith(("token", "output.")) else 0.15) for _ in range(n)]
         if "_exps" in name and decoded:
             weights = _read_q4_0(_q4_0(weights))
-        data += pack(weights)
-        data += b"\0" * (-len(data) % ALIGNMENT)
-    head = b"GGUF" + struct.pack("<IQQ", 3, len(shapes), len(pairs))
-    head += b"".join(_text(key) + _value(value) for key, value in pairs.items()) + table
-    head += b"\0" * (-len(head) % ALIGNMENT)
-    with open(path, "wb") as file:
-        file.write(head + data)
-    return len(head)
+        tensors.append((name, shape, kind, pack(weights)))
+    return _save(path, pairs, tensors) if n_files == 1 else _save_split(path, n_files, pairs, tensors)

@@ -103,7 +103,7 @@ void bench_select(const SelectOptions& options) {
   check(options, all, facts);
   const auto layers = layers_of(options, facts);
 
-  const Model model(options.model, std::move(facts), options.verbose);
+  const Model model(options.model, std::move(facts), options.verbose, along);
   const Tokens tokens = tokens_of(model, options, text, options.n_decoded, 2);
   const auto n_prompt = static_cast<Pos>(tokens.size());
   const ContextOptions shape = context_of(model, options, all, n_prompt + options.n_decoded);

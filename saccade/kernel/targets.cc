@@ -30,7 +30,17 @@ namespace {
 constexpr const char* kMatrixTarget = "AMX";  // the best vectors, and the matrix unit
 std::atomic<bool> g_matrix_unit_hidden{false};
 
-bool has_wide_vectors() noexcept { return (hwy::SupportedTargets() & HWY_AVX3) != 0; }
+/// Highway asks the CPU each time, which in a virtual machine takes 20 us, and we are asked for each matrix of each
+/// step.
+enum class Known : std::uint8_t { kNothing, kNarrow, kWide };
+std::atomic<Known> g_vectors{Known::kNothing};
+
+bool has_wide_vectors() noexcept {
+  if (g_vectors == Known::kNothing) {
+    g_vectors = (hwy::SupportedTargets() & HWY_AVX3) != 0 ? Known::kWide : Known::kNarrow;
+  }
+  return g_vectors == Known::kWide;
+}
 
 }  // namespace
 
@@ -45,11 +55,13 @@ std::vector<std::string> supported_targets() {
 void force_target(const std::string& name) {
   hwy::SetSupportedTargetsForTest(0);  // forget an earlier choice
   g_matrix_unit_hidden = false;
+  g_vectors = Known::kNothing;
   const std::vector<std::string> known = supported_targets();
   if (name.empty() || (name == kMatrixTarget && known.front() == name)) return;
   for (const std::int64_t target : hwy::SupportedAndGeneratedTargets()) {
     if (name == hwy::TargetName(target)) {
       hwy::SetSupportedTargetsForTest(target);
+      g_vectors = Known::kNothing;
       g_matrix_unit_hidden = true;
       return;
     }

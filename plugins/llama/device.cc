@@ -20,6 +20,7 @@
 #include "plugins/llama/support.h"
 #include "plugins/llama/team.h"
 #include "saccade/kernel/matrix_unit.h"
+#include "saccade/linear/few.h"
 
 namespace saccade::llama {
 namespace {
@@ -102,7 +103,7 @@ struct Backend {
     return *team;
   }
 
-  /// Matrices that multiply the same tokens.
+  /// Matrices that multiply the same tokens, all of them many or all of them few.
   void run_linear(std::span<const ggml_tensor* const> nodes) {
     const auto start = std::chrono::steady_clock::now();
     const auto floats = [](const ggml_tensor& tensor) {
@@ -116,7 +117,13 @@ struct Backend {
           {*params_of(*node->src[0], state().ggml, repacked()), static_cast<float*>(node->data), floats(*node)});
       done.linear_flop += flop_of(*node);
     }
-    linear({static_cast<const float*>(x.data), floats(x), x.ne[1], x.ne[0], products}, workers(), linear_workspace);
+    const LinearCall call{static_cast<const float*>(x.data), floats(x), x.ne[1], x.ne[0], products};
+    if (can_run_linear(*nodes.front(), state().ggml, repacked())) {
+      linear(call, workers(), linear_workspace);
+      if (in_tiles()) done.linear_bf16 = done.linear_flop;
+    } else {
+      linear_few(call, workers(), linear_workspace);
+    }
     done.linear_calls = static_cast<std::int64_t>(nodes.size());
     done.linear_ns = ns_since(start);
     count(done);
@@ -125,11 +132,13 @@ struct Backend {
   void run_experts(const ggml_tensor& node) {
     const auto start = std::chrono::steady_clock::now();
     linear_experts(experts_call_of(node, state().ggml, repacked()), workers(), linear_workspace);
-    count({.linear_calls = 1, .linear_flop = flop_of(node), .linear_ns = ns_since(start)});
+    const std::int64_t flop = flop_of(node);
+    count({.linear_calls = 1, .linear_flop = flop, .linear_bf16 = in_tiles() ? flop : 0, .linear_ns = ns_since(start)});
   }
 
-  void count(Record done) {
-    if (linear_precision() == Precision::kBf16) done.linear_bf16 = done.linear_flop;
+  static bool in_tiles() { return linear_precision() == Precision::kBf16; }
+
+  void count(const Record& done) {
     add(record, done);
     const std::lock_guard lock(state().mutex);
     add(state().record, done);
@@ -204,15 +213,16 @@ void backend_free(ggml_backend_t backend) {
   delete backend;
 }
 
-/// The node at `i` and those right behind it that multiply the same tokens.
+/// The node at `i` and those right behind it that multiply the same tokens in the same way.
 std::vector<const ggml_tensor*> products_at(ggml_cgraph* graph, int i) {
   const Ggml& ggml = state().ggml;
+  const bool many = can_run_linear(*ggml.graph_node(graph, i), ggml, repacked());
   std::vector<const ggml_tensor*> nodes;
   for (; i < ggml.graph_n_nodes(graph); ++i) {
     const ggml_tensor* node = ggml.graph_node(graph, i);
     const bool same =
         nodes.empty() || (node->src[1] == nodes.front()->src[1] && (node->flags & GGML_TENSOR_FLAG_COMPUTE) != 0);
-    if (!same || !can_run_linear(*node, ggml, repacked())) break;
+    if (!same || !(many ? can_run_linear(*node, ggml, repacked()) : can_run_few(*node, ggml, repacked()))) break;
     nodes.push_back(node);
   }
   return nodes;
@@ -310,7 +320,8 @@ bool device_supports_op(ggml_backend_dev_t device, const ggml_tensor* node) {
   const std::shared_ptr<const Plan> plan = plan_now();
   if (plan == nullptr) return false;
   if (node->op == GGML_OP_MUL_MAT) {
-    return plan->linear() == LinearLayers::kAuto && can_run_linear(*node, state().ggml, repacked());
+    return plan->linear() == LinearLayers::kAuto &&
+           (can_run_linear(*node, state().ggml, repacked()) || can_run_few(*node, state().ggml, repacked()));
   }
   if (node->op == GGML_OP_MUL_MAT_ID) {
     return plan->linear() == LinearLayers::kAuto && can_run_experts(*node, state().ggml, repacked());

@@ -1,6 +1,7 @@
 #include "plugins/llama/linear_node.h"
 
 #include "ggml-backend-impl.h"
+#include "saccade/linear/few.h"
 
 namespace saccade::llama {
 namespace {
@@ -11,6 +12,27 @@ constexpr std::int64_t kFewestTokens = 32, kFewestTokensK = 96;
 /// The same for each expert of a mixture, on average: ggml multiplies experts more slowly, above all those that it
 /// packed.
 constexpr std::int64_t kFewestOfExpert = 16, kFewestOfExpertK = 96, kFewestOfExpertKFast = 32;
+
+/// Tokens from which, and up to which, linear_few() is faster than ggml (docs/decisions/0021): ggml reads one token's
+/// parameters at memory's speed for all types but those of the first line, and has products of many rows for K-quants.
+struct FewTokens {
+  std::int64_t least, most;
+};
+FewTokens few_tokens(ParamFormat type) {
+  switch (type) {
+    case ParamFormat::q4_0:
+    case ParamFormat::q4_1:
+    case ParamFormat::q5_0:
+    case ParamFormat::q5_1:
+      return {1, kFewestTokens - 1};
+    case ParamFormat::q8_0:
+      return {2, kFewestTokens - 1};
+    case ParamFormat::q6_k:
+      return {2, 20};
+    default:
+      return {2, 8};
+  }
+}
 
 std::optional<ParamFormat> repacked_format(const ggml_tensor& weights, const Repacked& repacked) {
   if (weights.extra == nullptr || weights.ne[1] % block_of(ParamFormat::q4_0x8).n_rows != 0) return std::nullopt;
@@ -39,6 +61,17 @@ std::int64_t fewest_tokens(ParamFormat type) {
 std::int64_t fewest_tokens_of_expert(ParamFormat type) {
   if (!is_k_quant(type)) return kFewestOfExpert;
   return block_of(type).n_rows > 1 || in_tiles() ? kFewestOfExpertKFast : kFewestOfExpertK;
+}
+
+/// Of a MUL_MAT that is a plain product with a model's matrix.
+std::optional<ParamView> params_in(const ggml_tensor& node, const Ggml& ggml, const Repacked& repacked) {
+  const ggml_tensor *weights = node.src[0], *x = node.src[1];
+  if (node.op != GGML_OP_MUL_MAT || weights == nullptr || x == nullptr) return std::nullopt;
+  if (!has_floats(*x) || !has_floats(node) || !is_matrix(*x) || !is_matrix(node)) return std::nullopt;
+  if (node.op_params[1] != 0) return std::nullopt;  // a hint that this is no plain product
+  const auto params = params_of(*weights, ggml, repacked);
+  if (!params || params->dim != x->ne[0] || params->n_rows != node.ne[0]) return std::nullopt;
+  return params;
 }
 
 }  // namespace
@@ -90,13 +123,15 @@ std::optional<ParamView> experts_of(const ggml_tensor& weights, const Ggml& ggml
 }
 
 bool can_run_linear(const ggml_tensor& node, const Ggml& ggml, const Repacked& repacked) {
-  const ggml_tensor *weights = node.src[0], *x = node.src[1];
-  if (node.op != GGML_OP_MUL_MAT || weights == nullptr || x == nullptr) return false;
-  if (!has_floats(*x) || !has_floats(node) || !is_matrix(*x) || !is_matrix(node)) return false;
-  if (node.op_params[1] != 0) return false;  // a hint that this is no plain product
-  const auto params = params_of(*weights, ggml, repacked);
-  if (!params || params->dim != x->ne[0] || params->n_rows != node.ne[0]) return false;
-  return x->ne[1] >= fewest_tokens(params->type);
+  const auto params = params_in(node, ggml, repacked);
+  return params && node.src[1]->ne[1] >= fewest_tokens(params->type);
+}
+
+bool can_run_few(const ggml_tensor& node, const Ggml& ggml, const Repacked& repacked) {
+  const auto params = params_in(node, ggml, repacked);
+  if (!params || !can_multiply_few(params->type, params->dim)) return false;
+  const FewTokens few = few_tokens(params->type);
+  return node.src[1]->ne[1] >= few.least && node.src[1]->ne[1] <= few.most;
 }
 
 bool can_run_experts(const ggml_tensor& node, const Ggml& ggml, const Repacked& repacked) {

@@ -20,9 +20,12 @@ std::optional<ParamView> params_of(const ggml_tensor& weights, const Ggml& ggml,
 /// The same for the matrices of a mixture of experts, [n_rows, dim] each: those of the first.
 std::optional<ParamView> experts_of(const ggml_tensor& weights, const Ggml& ggml, const Repacked& repacked);
 
-/// May this MUL_MAT run here? Only with enough tokens that decoding the parameters pays; the rest, decode steps above
-/// all, stays with ggml and its own layouts.
+/// May this MUL_MAT run here, in linear()? Only with enough tokens that decoding the parameters pays.
 bool can_run_linear(const ggml_tensor& node, const Ggml& ggml, const Repacked& repacked);
+
+/// May it run in linear_few()? With the numbers of tokens in which that is faster than ggml for plain weights of the
+/// type; decode steps with what ggml packed stay with ggml.
+bool can_run_few(const ggml_tensor& node, const Ggml& ggml, const Repacked& repacked);
 
 /// May this MUL_MAT_ID run here? Only with enough tokens for each expert on average; slots read one row of a token
 /// each, or all of them the same.

@@ -7,19 +7,13 @@
 #include <immintrin.h>
 
 #include <cstdint>
-#include <cstring>
+
+#include "saccade/kernel/six_bits-inl.h"
 
 namespace saccade::kernel {
 namespace {
 
 constexpr int kLanes = 16;
-
-template <class T>
-inline T read(const std::byte* at) {
-  T value;
-  std::memcpy(&value, at, sizeof value);
-  return value;
-}
 
 /// The f16 at this place, in all lanes.
 inline __m512 half(const std::byte* at) { return _mm512_cvtph_ps(_mm256_set1_epi16(read<std::int16_t>(at))); }
@@ -83,22 +77,6 @@ void expand_q8_0(const std::byte* block, float* out) {  // scale, 32 signed byte
     const __m128i packed = _mm_loadu_si128(reinterpret_cast<const __m128i*>(block + 2 + i));
     _mm512_store_ps(out + i, _mm512_mul_ps(scale, _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(packed))));
   }
-}
-
-/// The eight 6-bit scales and least values of a block of 256, which share 12 bytes.
-struct SixBits {
-  std::uint8_t scale[8], least[8];
-};
-
-inline SixBits six_bits(const std::byte* packed) {
-  const auto a = read<std::uint32_t>(packed), b = read<std::uint32_t>(packed + 4), c = read<std::uint32_t>(packed + 8);
-  constexpr std::uint32_t kSix = 0x3f3f3f3fU, kFour = 0x0f0f0f0fU, kTop = 0x30303030U;
-  const std::uint32_t scale[2] = {a & kSix, (c & kFour) | ((a >> 2U) & kTop)};
-  const std::uint32_t least[2] = {b & kSix, ((c >> 4U) & kFour) | ((b >> 2U) & kTop)};
-  SixBits out;
-  std::memcpy(out.scale, scale, sizeof scale);
-  std::memcpy(out.least, least, sizeof least);
-  return out;
 }
 
 void expand_q4_k(const std::byte* block, float* out) {  // scale of scales, of least values, 12 bytes, nibbles

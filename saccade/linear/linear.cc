@@ -1,10 +1,8 @@
 #include "saccade/linear/linear.h"
 
 #include <algorithm>
-#include <string>
 #include <vector>
 
-#include "saccade/base/error.h"
 #include "saccade/kernel/bf16.h"
 #include "saccade/linear/panels.h"
 #include "saccade/linear/shares.h"
@@ -17,25 +15,6 @@ using detail::FixedTokens;
 using detail::n_tiles;
 using detail::TileRoom;
 using kernel::kTileParams;
-
-void check(const LinearCall& call) {
-  const auto fail = [](const std::string& line) { fail_user("linear: " + line); };
-  if (call.n_tokens < 0 || call.dim < 1) {
-    fail("n_tokens must be >= 0 and dim >= 1, got " + std::to_string(call.n_tokens) + " and " +
-         std::to_string(call.dim));
-  }
-  if (call.x_stride < call.dim) {
-    fail("x_stride must be >= dim " + std::to_string(call.dim) + ", got " + std::to_string(call.x_stride));
-  }
-  detail::check_precision(call.precision);
-  for (const LinearProduct& product : call.products) {
-    detail::check_params(product.params, call.dim);
-    if (product.y_stride < product.params.n_rows) {
-      fail("y_stride must be >= n_rows " + std::to_string(product.params.n_rows) + ", got " +
-           std::to_string(product.y_stride));
-    }
-  }
-}
 
 /// In 16-bit fixed point.
 void linear_i16(const LinearCall& call, Team& team, LinearWorkspace::Rooms& rooms) {
@@ -86,7 +65,7 @@ Precision linear_precision(Precision asked) noexcept {
 }
 
 void linear(const LinearCall& call, Team& team, LinearWorkspace& workspace) {
-  check(call);
+  detail::check_call(call);
   Pos n_rows = 0;
   for (const LinearProduct& product : call.products) n_rows += product.params.n_rows;
   if (call.n_tokens == 0 || n_rows == 0) return;

@@ -82,6 +82,25 @@ void check_precision(Precision precision) {
   if (precision == Precision::kF32) fail_user("linear: precision must be auto, i16 or bf16, got f32");
 }
 
+void check_call(const LinearCall& call) {
+  const auto fail = [](const std::string& line) { fail_user("linear: " + line); };
+  if (call.n_tokens < 0 || call.dim < 1) {
+    fail("n_tokens must be >= 0 and dim >= 1, got " + std::to_string(call.n_tokens) + " and " +
+         std::to_string(call.dim));
+  }
+  if (call.x_stride < call.dim) {
+    fail("x_stride must be >= dim " + std::to_string(call.dim) + ", got " + std::to_string(call.x_stride));
+  }
+  check_precision(call.precision);
+  for (const LinearProduct& product : call.products) {
+    check_params(product.params, call.dim);
+    if (product.y_stride < product.params.n_rows) {
+      fail("y_stride must be >= n_rows " + std::to_string(product.params.n_rows) + ", got " +
+           std::to_string(product.y_stride));
+    }
+  }
+}
+
 }  // namespace detail
 
 void LinearWorkspace::Rooms::reserve(int n_workers, std::size_t bytes) {

@@ -64,6 +64,8 @@ void multiply_tile(const ParamView& params, Pos first_row, const FixedTokens& to
 
 /// Errors: Fault::kUser, as linear(): parameters that do not fit a token of this width, or are not for this CPU.
 void check_params(const ParamView& params, Pos dim);
+/// Errors: Fault::kUser, as linear(): sizes that do not fit together, check_params and check_precision.
+void check_call(const LinearCall& call);
 /// Errors: Fault::kUser for a precision that is not auto, i16 or bf16.
 void check_precision(Precision precision);
 

@@ -8,6 +8,8 @@
 #include "ggml-backend.h"
 #include "ggml-cpu.h"
 #include "saccade/kernel/linear_bf16.h"
+#include "saccade/kernel/linear_few.h"
+#include "saccade/linear/few.h"
 #include "tests/support/attend_case.h"
 #include "tests/support/random.h"
 
@@ -85,7 +87,7 @@ std::vector<std::byte> stored_params(ggml_type type, const std::vector<std::byte
 std::ostream& operator<<(std::ostream& out, const LinearCase& c) {
   return out << "seed " << c.seed << ": " << block_of(c.type).name << ", " << c.n_tokens << " tokens, " << c.n_rows
              << " rows, dim " << c.dim << ", gaps " << c.x_gap << " and " << c.y_gap << ", gain " << c.gain
-             << (c.spikes ? ", spikes" : "") << ", team " << c.team << ", " << name_of(c.precision);
+             << (c.spikes ? ", spikes" : "") << ", team " << c.team << ", " << (c.few ? "few" : name_of(c.precision));
 }
 
 LinearCase draw_linear_case(std::uint64_t seed, Precision precision) {
@@ -105,6 +107,15 @@ LinearCase draw_linear_case(std::uint64_t seed, Precision precision) {
   c.gain = random.pick({0.01F, 1.0F, 1.0F, 100.0F});
   c.spikes = random.one_in(4);
   c.team = static_cast<int>(random.between(1, 3));
+  return c;
+}
+
+LinearCase draw_few_case(std::uint64_t seed) {
+  std::uint64_t drawn = seed;
+  while (!kernel::is_few(static_cast<ParamFormat>(drawn % kParamFormats))) ++drawn;
+  LinearCase c = draw_linear_case(drawn, Precision::kAuto);
+  c.few = true;
+  c.n_tokens = Random(seed).between(1, 40);
   return c;
 }
 
@@ -141,7 +152,8 @@ std::vector<float> LinearProblem::run(int team) const {
   std::vector<float> y(static_cast<std::size_t>(case_.n_tokens * y_stride), nan);
   for (Pos t = 0; t < case_.n_tokens; ++t) std::copy_n(in_.token(t), case_.dim, x.begin() + t * x_stride);
   const LinearProduct product{params(), y.data(), y_stride};
-  linear({x.data(), x_stride, case_.n_tokens, case_.dim, {&product, 1}, case_.precision}, team_of(team), used);
+  const LinearCall call{x.data(), x_stride, case_.n_tokens, case_.dim, {&product, 1}, case_.precision};
+  case_.few ? linear_few(call, team_of(team), used) : linear(call, team_of(team), used);
   std::vector<float> out;
   for (Pos t = 0; t < case_.n_tokens; ++t) {
     out.insert(out.end(), y.begin() + t * y_stride, y.begin() + t * y_stride + case_.n_rows);
@@ -186,6 +198,7 @@ Expected LinearProblem::expect(Pos t) const {
     expected.size = std::max(expected.size, std::sqrt(row * token));
   }
   const auto rounded = [this, t](Pos order) {
+    if (case_.few) return oracle::linear_token_few(in_, t, order);
     return linear_precision(case_.precision) == Precision::kBf16
                ? oracle::linear_token_bf16(in_, t, kernel::terms_of(case_.type), order)
                : oracle::linear_token_fixed(in_, t, order);

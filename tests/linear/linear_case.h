@@ -32,12 +32,16 @@ struct LinearCase {
   bool spikes = false;  ///< one in 40 elements is 30 times as large
   int team = 1;
   Precision precision = Precision::kAuto;
+  bool few = false;  ///< linear_few, which knows no precision
 };
 
 std::ostream& operator<<(std::ostream& out, const LinearCase& c);
 
 /// `seed` runs through all types; the rest but the precision is drawn.
 LinearCase draw_linear_case(std::uint64_t seed, Precision precision);
+
+/// The same for linear_few: its types, and tokens in numbers that it is for.
+LinearCase draw_few_case(std::uint64_t seed);
 
 /// A case with its inputs filled in.
 class LinearProblem {

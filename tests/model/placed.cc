@@ -108,10 +108,11 @@ int main(int argc, char** argv) {
   getrusage(RUSAGE_SELF, &used);
   const auto record = saccade::llama::record();
   fmt::print(
-      "{{\"side\": \"{}\", \"buffers\": {{{}}}, \"linear_calls\": {}, \"peak_mib\": {}, \"prompt_tokens_per_s\": "
+      "{{\"side\": \"{}\", \"buffers\": {{{}}}, \"linear_calls\": {}, \"linear_ms\": {:.1f}, \"peak_mib\": {}, "
+      "\"prompt_tokens_per_s\": "
       "{:.1f}, "
       "\"answer_tokens_per_s\": {:.2f}, \"answer\": [{}], \"logits\": [{}]}}\n",
-      side, buffers, record.linear_calls, used.ru_maxrss / 1024, n_prompt / prompt_s, n_answer / answer_s, answer,
-      first);
+      side, buffers, record.linear_calls, 1e-6 * static_cast<double>(record.linear_ns), used.ru_maxrss / 1024,
+      n_prompt / prompt_s, n_answer / answer_s, answer, first);
   llama_free(context);
 }

@@ -12,7 +12,7 @@ import tiny_model
 
 PLACED, SCRIPTS = os.environ["PLACED"], os.environ.get("SACCADE_SCRIPTS", "")
 SIDES = ("stock", "placed", "ggml", "again")
-MEASURED = ("side", "peak_mib", "prompt_tokens_per_s", "answer_tokens_per_s")
+MEASURED = ("side", "linear_ms", "peak_mib", "prompt_tokens_per_s", "answer_tokens_per_s")
 
 
 class Placement(unittest.TestCase):

@@ -11,6 +11,7 @@
 
 #include "ggml-backend.h"
 #include "plugins/llama/backend.h"
+#include "saccade/linear/few.h"
 #include "tests/linear/linear_case.h"
 #include "tests/plugin/attention_case.h"
 #include "tests/support/random.h"
@@ -117,18 +118,55 @@ TEST_F(PluginLinear, ClaimsAPromptsProductsAndNothingElse) {
   for (const ggml_type type : {GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_Q5_0, GGML_TYPE_Q5_1, GGML_TYPE_Q8_0,
                                GGML_TYPE_Q4_K, GGML_TYPE_Q5_K, GGML_TYPE_Q6_K, GGML_TYPE_F16, GGML_TYPE_BF16}) {
     EXPECT_TRUE(claims({.type = type})) << ggml_type_name(type);
-    EXPECT_FALSE(claims({.type = type, .n_tokens = 1})) << ggml_type_name(type);
     EXPECT_FALSE(claims({.type = type}, LinearLayers::kGgml)) << ggml_type_name(type);
     EXPECT_FALSE(claims({.type = type, .usage = GGML_BACKEND_BUFFER_USAGE_ANY})) << ggml_type_name(type);
   }
   EXPECT_FALSE(claims({.type = GGML_TYPE_F32}));
   EXPECT_FALSE(claims({.type = GGML_TYPE_IQ4_NL}));
   EXPECT_FALSE(claims({.type = GGML_TYPE_Q3_K}));
-  EXPECT_FALSE(claims({.n_tokens = 31}));
-  EXPECT_TRUE(claims({.n_tokens = 32}));
+  EXPECT_FALSE(claims({.type = GGML_TYPE_F16, .n_tokens = 31}));
+  EXPECT_TRUE(claims({.type = GGML_TYPE_F16, .n_tokens = 32}));
   const Pos k = in_tiles() ? 32 : 96;
   EXPECT_FALSE(claims({.type = GGML_TYPE_Q6_K, .n_tokens = k - 1}));
   EXPECT_TRUE(claims({.type = GGML_TYPE_Q6_K, .n_tokens = k}));
+}
+
+TEST_F(PluginLinear, ClaimsFewTokensWhereGgmlIsSlower) {
+  struct Row {
+    ggml_type type;
+    Pos least, most;
+  };
+  for (const auto& [type, least, most] :
+       {Row{GGML_TYPE_Q4_0, 1, 31}, Row{GGML_TYPE_Q4_1, 1, 31}, Row{GGML_TYPE_Q5_0, 1, 31}, Row{GGML_TYPE_Q5_1, 1, 31},
+        Row{GGML_TYPE_Q8_0, 2, 31}, Row{GGML_TYPE_Q6_K, 2, 20}, Row{GGML_TYPE_Q5_K, 2, 8}, Row{GGML_TYPE_Q4_K, 2, 8}}) {
+    EXPECT_TRUE(claims({.type = type, .n_tokens = least})) << ggml_type_name(type);
+    EXPECT_TRUE(claims({.type = type, .n_tokens = most})) << ggml_type_name(type);
+    if (least > 1) EXPECT_FALSE(claims({.type = type, .n_tokens = least - 1})) << ggml_type_name(type);
+    if (most < 31) EXPECT_FALSE(claims({.type = type, .n_tokens = most + 1})) << ggml_type_name(type);
+    EXPECT_FALSE(claims({.type = type, .n_tokens = least}, LinearLayers::kGgml)) << ggml_type_name(type);
+  }
+  for (const ggml_type type : {GGML_TYPE_F32, GGML_TYPE_F16, GGML_TYPE_BF16, GGML_TYPE_IQ4_NL})
+    EXPECT_FALSE(claims({.type = type, .n_tokens = 4})) << ggml_type_name(type);
+  for (const ggml_type type : {GGML_TYPE_Q4_0, GGML_TYPE_Q4_K})
+    EXPECT_FALSE(claims({.type = type, .n_tokens = 4, .buffer_type = repack_buffer_type()})) << "ggml's own are fast";
+}
+
+TEST_F(PluginLinear, FewTokensGetWhatLinearFewGives) {
+  for (const Pos n_tokens : {2, 31}) {
+    const Products products({.type = GGML_TYPE_Q8_0, .n_tokens = n_tokens, .n_matrices = 2});
+    std::vector<float> first(static_cast<std::size_t>(72 * n_tokens)), second = first;
+    const ParamView params{products.matrix(0)->data, ParamFormat::q8_0, 72, 512, param_bytes(ParamFormat::q8_0, 512)};
+    LinearProduct direct[] = {{params, first.data(), 72}, {params, second.data(), 72}};
+    direct[1].params.data = products.matrix(1)->data;
+    LinearWorkspace workspace;
+    Alone alone;
+    linear_few({static_cast<const float*>(products.x()->data), 512, n_tokens, 512, direct}, alone, workspace);
+    llama::reset_record();
+    first.insert(first.end(), second.begin(), second.end());
+    EXPECT_EQ(products.run(ours()), first);
+    EXPECT_EQ(llama::record().linear_calls, 2);
+    EXPECT_EQ(llama::record().linear_bf16, 0);
+  }
 }
 
 TEST_F(PluginLinear, DeclinesWhatIsNoPlainMatrix) {
@@ -191,7 +229,7 @@ TEST_F(PluginLinear, MatricesOfTheSameTokensRunTogetherAndAreCounted) {
   EXPECT_EQ(record.calls, 0);
 }
 
-/// As llama.cpp does it: the scheduler gives prompts to us and decode steps to the CPU backend, and copies nothing.
+/// As llama.cpp does it: the scheduler gives prompts to us, and decode steps to whom they belong, and copies nothing.
 TEST_F(PluginLinear, TheSchedulerCopiesNothing) {
   for (const ggml_backend_buffer_type_t where : {ggml_backend_cpu_buffer_type(), repack_buffer_type()}) {
     for (const Pos n_tokens : {100, 1}) {
@@ -201,10 +239,11 @@ TEST_F(PluginLinear, TheSchedulerCopiesNothing) {
       ggml_backend_sched_t sched = ggml_backend_sched_new(backends, types, 2, 64, false, false);
       llama::reset_record();
       ASSERT_EQ(ggml_backend_sched_graph_compute(sched, products.graph()), GGML_STATUS_SUCCESS);
-      EXPECT_EQ(llama::record().linear_calls, n_tokens == 100 ? 2 : 0);
+      const bool is_ours = n_tokens == 100 || where == ggml_backend_cpu_buffer_type();
+      EXPECT_EQ(llama::record().linear_calls, is_ours ? 2 : 0);
       EXPECT_EQ(ggml_backend_sched_get_n_splits(sched), 1);
       EXPECT_EQ(ggml_backend_sched_get_n_copies(sched), 1);
-      EXPECT_EQ(products.results(), products.run(backends[n_tokens == 100 ? 0 : 1]));
+      EXPECT_EQ(products.results(), products.run(backends[is_ours ? 0 : 1]));
       ggml_backend_sched_free(sched);
     }
   }

@@ -18,6 +18,7 @@
 #include "saccade/base/error.h"
 #include "saccade/kernel/targets.h"
 #include "saccade/linear/experts.h"
+#include "saccade/linear/few.h"
 #include "saccade/linear/linear.h"
 
 namespace saccade::app {
@@ -48,6 +49,7 @@ class Linear {
       for (const std::string& target : session.targets()) {
         for (const Precision precision : precisions_on(session, options, target))
           add_ours(target, precision, session.team(n_threads));
+        if (options.precisions.empty()) add_few(target, session.team(n_threads));
       }
     }
     rounds_.measure(session.repetitions(), shape.text());
@@ -77,7 +79,7 @@ class Linear {
     bool ours = false;
     double error = 0;
     Precision precision = Precision::kAuto;
-    int peak_entrant = 0;  ///< of ours: the rate that binds it, in the same turns
+    int peak_entrant = -1;  ///< of ours: the rate that binds it, in the same turns; -1: reading does
     double operations = 0;
   };
 
@@ -132,11 +134,41 @@ class Linear {
           kernel::force_target(target);
           run_ours(plain, ggml, precision, team);
         },
-        [this, &line] {
-          line.error = matrix_.error(y_);
-          if (!(line.error <= peers_.front().error)) fail(line.row["who"], line.error, peers_.front().error);
-          std::ranges::fill(y_, 0.0F);
-        });
+        [this, &line] { check_ours(line); });
+  }
+
+  /// As many as linear_few is for.
+  void add_few(const std::string& target, Team& team) {
+    constexpr Pos kMost = 128;
+    const MatrixShape& shape = matrix_.shape();
+    const auto type = llama::param_format_of(shape.type);
+    kernel::force_target(target);
+    if (shape.n_experts > 0 || shape.n_tokens > kMost || !can_multiply_few(*type, shape.dim)) return;
+    const GgmlProduct& plain = *peers_.front().product;
+    Line& line = new_line("saccade(few)", target, team.size());
+    line.ours = true;
+    line.entrant = rounds_.add(
+        [this, &team, target, product = product_of(plain), call = call_of(plain)]() mutable {
+          kernel::force_target(target);
+          call.products = {&product, 1};
+          linear_few(call, team, workspace_);
+        },
+        [this, &line] { check_ours(line); });
+  }
+
+  /// Errs no more than ggml does, or nothing is reported.
+  void check_ours(Line& line) {
+    line.error = matrix_.error(y_);
+    if (!(line.error <= peers_.front().error)) fail(line.row["who"], line.error, peers_.front().error);
+    std::ranges::fill(y_, 0.0F);
+  }
+
+  LinearProduct product_of(const GgmlProduct& plain) {
+    return {*llama::params_of(plain.weights(), llama::find_ggml(), {}), y_.data(), matrix_.shape().n_rows};
+  }
+  LinearCall call_of(const GgmlProduct& plain) const {
+    const MatrixShape& shape = matrix_.shape();
+    return {static_cast<const float*>(plain.tokens().data), shape.dim, shape.n_tokens, shape.dim, {}};
   }
 
   void run_ours(const GgmlProduct& plain, const llama::Ggml& ggml, Precision precision, Team& team) {
@@ -147,14 +179,11 @@ class Linear {
       call.precision = precision;
       return linear_experts(call, team, workspace_);
     }
-    const LinearProduct product{*llama::params_of(plain.weights(), ggml, {}), y_.data(), shape.n_rows};
-    linear({static_cast<const float*>(plain.tokens().data),
-            shape.dim,
-            shape.n_tokens,
-            shape.dim,
-            {&product, 1},
-            precision},
-           team, workspace_);
+    const LinearProduct product = product_of(plain);
+    LinearCall call = call_of(plain);
+    call.products = {&product, 1};
+    call.precision = precision;
+    linear(call, team, workspace_);
   }
 
   [[noreturn]] void fail(const std::string& who, double error, double most) const {
@@ -184,7 +213,7 @@ class Linear {
                                              }),
                                              true);
     line.row["peak_gflop_per_s"] = line.row["share_of_peak"] = nullptr;
-    if (!ours) return;
+    if (!ours || line.peak_entrant < 0) return;
     const double rate = line.operations / rounds_.spread(line.peak_entrant).median;
     line.row["peak_gflop_per_s"] = four_digits(rate * 1e-9);
     line.row["share_of_peak"] = four_digits(matrix_.shape().flop() / seconds(line) / rate);

@@ -13,8 +13,8 @@ constexpr std::int64_t kFewestTokens = 32, kFewestTokensK = 96;
 /// packed.
 constexpr std::int64_t kFewestOfExpert = 16, kFewestOfExpertK = 96, kFewestOfExpertKFast = 32;
 
-/// Tokens from which, and up to which, linear_few() is faster than ggml (docs/decisions/0021): ggml reads one token's
-/// parameters at memory's speed for all types but those of the first line, and has products of many rows for K-quants.
+/// Tokens from which, and up to which, linear_few() is faster than ggml (docs/decisions/0021), which reads one token's
+/// K-quants at memory's speed, and has products of many rows for them.
 struct FewTokens {
   std::int64_t least, most;
 };
@@ -24,9 +24,8 @@ FewTokens few_tokens(ParamFormat type) {
     case ParamFormat::q4_1:
     case ParamFormat::q5_0:
     case ParamFormat::q5_1:
-      return {1, kFewestTokens - 1};
     case ParamFormat::q8_0:
-      return {2, kFewestTokens - 1};
+      return {1, kFewestTokens - 1};
     case ParamFormat::q6_k:
       return {2, 20};
     default:

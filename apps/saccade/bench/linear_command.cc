@@ -36,6 +36,11 @@ std::vector<Precision> precisions_on(const Session& session, const BenchOptions&
   return precisions;
 }
 
+/// Forcing a target asks the CPU what it can, in a virtual machine for longer than a small product takes.
+void on(const std::string& target) {
+  if (kernel::chosen_target() != target) kernel::force_target(target);
+}
+
 /// ggml with its weights here and there, and ours on the plain ones, in turns.
 class Linear {
  public:
@@ -131,7 +136,7 @@ class Linear {
         rounds_.add([&line, peak = run_of(peak_of(precision, target), target, team)] { line.operations = peak(); });
     line.entrant = rounds_.add(
         [this, &plain, &team, target, precision, ggml] {
-          kernel::force_target(target);
+          on(target);
           run_ours(plain, ggml, precision, team);
         },
         [this, &line] { check_ours(line); });
@@ -149,7 +154,7 @@ class Linear {
     line.ours = true;
     line.entrant = rounds_.add(
         [this, &team, target, product = product_of(plain), call = call_of(plain)]() mutable {
-          kernel::force_target(target);
+          on(target);
           call.products = {&product, 1};
           linear_few(call, team, workspace_);
         },

@@ -41,10 +41,10 @@ struct FixedBlock {
   const std::int32_t* v = nullptr;     ///< [v_dim / 8, (v_keys + 1) / 2, 8]: two keys in one word, the earlier one low
   const float* v_scale = nullptr;      ///< [v_dim]; null where each key has its own
   const float* v_key_scale = nullptr;  ///< [n_keys]; null where each dimension has its own
-  int n_keys = 0;    ///< the first so many are visited
-  int v_keys = 0;    ///< >= n_keys: that v holds
-  int head_dim = 0;  ///< of q and k
-  int v_dim = 0;     ///< of v and o
+  int n_keys = 0;                      ///< the first so many are visited
+  int v_keys = 0;                      ///< >= n_keys: that v holds
+  int head_dim = 0;                    ///< of q and k
+  int v_dim = 0;                       ///< of v and o
 };
 
 struct FixedTile {

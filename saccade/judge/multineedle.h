@@ -19,8 +19,7 @@ struct Needle {
 ///
 /// Requires  0 <= n <= kMostNeedles
 /// Source    Arora et al. 2023, arXiv:2312.04927 (recall of one among many like pairs); Kamradt 2023 (a needle's depth
-/// in
-///           real text)
+///           in real text)
 std::vector<Needle> make_needles(std::size_t n, std::uint64_t seed = 1);
 inline constexpr std::size_t kMostNeedles = 32;
 

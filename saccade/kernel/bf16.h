@@ -48,9 +48,8 @@ struct Bf16Tile {
 
 /// As `visit`, in bf16. Takes masks, biases and soft caps.
 ///
-/// Requires  has_bf16(); finite q, k and v, as the packers below report; a MatrixSession on this thread; 64-byte
-/// aligned
-///           buffers; `scores`: scratch of kBlockKeys x kTileRows floats
+/// Requires  has_bf16(); finite q, k and v, as the packers below report; a MatrixSession on this thread;
+///           64-byte aligned buffers; `scores`: scratch of kBlockKeys x kTileRows floats
 /// Accuracy  a score within about 2^-8 |q| |k| scale / sqrt(head_dim), o within about 2^-8 max|v|; exp2 within 7.5e-5
 /// Cost      2 (head_dim + v_dim) n_keys n_rows FLOP; about 11 vector instructions a score vector for the softmax
 /// Source    Intel 64 and IA-32 Software Developer's Manual, TDPBF16PS: what a tile product rounds, in which order

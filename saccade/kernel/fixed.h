@@ -68,11 +68,10 @@ void visit_fixed(const FixedTile& tile, const FixedBlock& block, float scale, co
 /// fix_row leaves them, so that a product is off by about 1e-5 |a_i| |b_j|, by sqrt(dim) / 32,000 of that at most (all
 /// roundings alike: by Cauchy and Schwarz), and NaN where a scale is.
 ///
-/// Shapes    a [n_rows, dim], a_scale [n_rows]; tile [dim / 2, kTileRows], tile_scale [kTileRows]; out: kTileRows
-/// floats
-///           a row, rows `out_stride` floats apart
-/// Requires  has_fixed(); 64-byte aligned tile, tile_scale and out, out_stride a multiple of 16; dim even, <=
-/// kWidestFixedRow
+/// Shapes    a [n_rows, dim], a_scale [n_rows]; tile [dim / 2, kTileRows], tile_scale [kTileRows];
+///           out: kTileRows floats a row, rows `out_stride` floats apart
+/// Requires  has_fixed(); 64-byte aligned tile, tile_scale and out, out_stride a multiple of 16; dim even,
+///           <= kWidestFixedRow
 void dot_tile_fixed(const std::int16_t* a, const float* a_scale, int n_rows, const std::int32_t* tile,
                     const float* tile_scale, int dim, float* out, std::ptrdiff_t out_stride) noexcept;
 

@@ -32,9 +32,8 @@ constexpr std::ptrdiff_t few_token_bytes(Pos dim) { return (dim + 63) / 64 * 192
 void fix_few_token(ParamFormat type, const float* x, Pos dim, std::byte* out) noexcept;
 
 /// y[t][r] = rows[r] . tokens[t]. The result of a row and a token depends on nothing else.
-/// Shapes    rows: n_rows, `row_stride` bytes apart; tokens: n_tokens, as fix_few_token leaves them for this type; y
-/// [n_tokens, n_rows],
-///           `y_stride` floats from token to token
+/// Shapes    rows: n_rows, `row_stride` bytes apart; tokens: n_tokens, as fix_few_token leaves them for this type;
+///           y [n_tokens, n_rows], `y_stride` floats from token to token
 /// Requires  as fix_few_token
 /// Cost      reads the parameters once for each kFewTokens tokens; 4 or 5 instructions for 64 products
 void multiply_few(ParamFormat type, const std::byte* rows, std::ptrdiff_t row_stride, int n_rows, Pos dim,

@@ -40,8 +40,7 @@ struct ExpertsCall {
 /// Errors    as linear(); Fault::kUser for an expert that there is not
 /// Accuracy  the bits of linear() with the expert's matrix
 /// Cost      2 n_tokens n_slots dim n_rows FLOP, and the decoding of the experts in use; scratch 2 dim bytes for each
-/// of
-///           at most 1,024 pairs of a token and a slot (in bf16 terms as in linear(), and up to 15 more for each
+///           of at most 1,024 pairs of a token and a slot (in bf16 terms as in linear(), and up to 15 more for each
 ///           expert), 12 bytes for all others, and 300 KiB a worker, in bf16 776 KiB. The bits of y do not depend on
 ///           the team's size
 void linear_experts(const ExpertsCall& call, Team& team, LinearWorkspace& workspace);

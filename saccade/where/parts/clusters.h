@@ -28,9 +28,9 @@ Grouped group(std::span<const std::int32_t> cluster_of, std::int32_t n_clusters)
 /// Shapes    cluster_of_query [q_len]: of positions q_begin on; cluster_of_key [kv_len]: of positions 0 on. Other
 ///           queries see nothing, other keys are not seen. A negative cluster is nobody's.
 /// Cost      visits: O(n log n) for the n keys in the clusters of a block's queries. Attention then costs more than
-/// those
-///           pairs: queries keep their places, so a block of queries visits the union of its clusters under masks, and
-///           keys of a cluster are seldom neighbours. It pays where clusters of queries are long runs of positions
+///           those pairs: queries keep their places, so a block of queries visits the union of its clusters under
+///           masks, and keys of a cluster are seldom neighbours. It pays where clusters of queries are long runs of
+///           positions
 /// Source    Routing Transformer, arXiv:2003.05997; HyperAttention, arXiv:2310.05869 (which move queries together; here
 ///           only lists of keys are)
 class Clusters final : public Where {

@@ -92,7 +92,7 @@ struct Shared {
   Shared(Layout& layout, const AttendCall& call)
       : whole(layout, call, kernel::kBlockKeys),
         half(layout, call, kHalf),
-        apart(layout, call, runs_in(call) == Precision::kI16 ? kernel::kBlockKeys : call.k.len + 1) {}
+        apart(layout, call, kernel::kBlockKeys, runs_in(call) == Precision::kI16 ? Packed::kMostBytes : 0) {}
   void clear() { whole.clear(), half.clear(), apart.clear(); }
 
   Packed whole, half;

@@ -170,23 +170,6 @@ inline float KeepRow(const float* HWY_RESTRICT row, int n, ScoreRule rule, float
   return hn::GetLane(hn::SumOfLanes(d, sum));
 }
 
-inline void RestoreRow(const std::uint16_t* HWY_RESTRICT kept, int n, float gain, float* HWY_RESTRICT row) {
-  const F d;
-  const hn::Rebind<hwy::float16_t, F> dh;
-  const V gains = hn::Set(d, gain);
-  int j = 0;
-  for (; j + kLanes <= n; j += kLanes) {
-    hn::StoreU(hn::Mul(hn::PromoteTo(d, hn::LoadU(dh, halves(kept + j))), gains), d, row + j);
-  }
-  if (j < n) {
-    HWY_ALIGN std::uint16_t last[kLanes] = {};
-    HWY_ALIGN float weights[kLanes];
-    for (int i = 0; j + i < n; ++i) last[i] = kept[j + i];
-    hn::Store(hn::Mul(hn::PromoteTo(d, hn::Load(dh, halves(last))), gains), d, weights);
-    for (int i = 0; j + i < n; ++i) row[j + i] = weights[i];
-  }
-}
-
 inline void WeighRow(float* row, int n, ScoreRule rule, float row_max, float gain) {
   const F d;
   const V gains = hn::Set(d, gain);
@@ -216,6 +199,44 @@ inline void AddColumns(const float* HWY_RESTRICT rows, int n_rows, std::ptrdiff_
   for (; j < n; ++j) {
     for (int r = 0; r < n_rows; ++r) sums[j] += rows[r * stride + j];
   }
+}
+
+/// sums[j] += sum over kRows rows of gain kept[., j]; reads and writes whole vectors.
+template <int kRows>
+HWY_INLINE void add_kept_rows(const std::uint16_t* HWY_RESTRICT kept, std::ptrdiff_t stride, int n, const float* gain,
+                              float* HWY_RESTRICT sums) {
+  const F d;
+  const hn::Rebind<hwy::float16_t, F> dh;
+  V gains[kRows];
+  for (int i = 0; i < kRows; ++i) gains[i] = hn::Set(d, gain[i]);
+  for (int j = 0; j < n; j += kLanes) {
+    V sum = hn::LoadU(d, sums + j);
+    HWY_UNROLL(8)
+    for (int i = 0; i < kRows; ++i) {
+      sum = hn::Add(sum, hn::Mul(hn::PromoteTo(d, hn::LoadU(dh, halves(kept + i * stride + j))), gains[i]));
+    }
+    hn::StoreU(sum, d, sums + j);
+  }
+}
+
+/// Both sums over rows [r, r + kRows). Along diagonals the earlier rows begin so many elements before their first.
+template <int kRows>
+HWY_INLINE void add_kept_twice(const std::uint16_t* kept, std::ptrdiff_t stride, int n_rows, int r, int n,
+                               const float* gain, float* columns, float* diagonals) {
+  kept += r * stride;
+  add_kept_rows<kRows>(kept, stride, n, gain + r, columns);
+  add_kept_rows<kRows>(kept - (kRows - 1), stride + 1, n + kRows - 1, gain + r, diagonals + n_rows - r - kRows);
+}
+
+inline void AddKept(const std::uint16_t* kept, std::ptrdiff_t stride, int n_rows, int n, const float* gain,
+                    float* columns, float* diagonals) {
+  constexpr int kRows = 8;  // as many streams from memory
+  static_assert(kLanes + kRows <= kKeptMargin);
+  int r = 0;
+  for (; r + kRows <= n_rows; r += kRows) {
+    add_kept_twice<kRows>(kept, stride, n_rows, r, n, gain, columns, diagonals);
+  }
+  for (; r < n_rows; ++r) add_kept_twice<1>(kept, stride, n_rows, r, n, gain, columns, diagonals);
 }
 
 }  // namespace saccade::kernel::HWY_NAMESPACE

@@ -15,9 +15,9 @@ HWY_EXPORT(DotTile);
 HWY_EXPORT(ShapeRow);
 HWY_EXPORT(SumRow);
 HWY_EXPORT(KeepRow);
-HWY_EXPORT(RestoreRow);
 HWY_EXPORT(WeighRow);
 HWY_EXPORT(AddColumns);
+HWY_EXPORT(AddKept);
 
 void pack_tile(const float* rows, int n_rows, int dim, float* tile) noexcept {
   HWY_DYNAMIC_DISPATCH(PackTile)(rows, n_rows, dim, tile);
@@ -35,14 +35,15 @@ float sum_row(const float* row, int n, ScoreRule rule, float row_max) noexcept {
 float keep_row(const float* row, int n, ScoreRule rule, float row_max, std::uint16_t* kept) noexcept {
   return HWY_DYNAMIC_DISPATCH(KeepRow)(row, n, rule, row_max, kept);
 }
-void restore_row(const std::uint16_t* kept, int n, float gain, float* row) noexcept {
-  HWY_DYNAMIC_DISPATCH(RestoreRow)(kept, n, gain, row);
-}
 void weigh_row(float* row, int n, ScoreRule rule, float row_max, float gain) noexcept {
   HWY_DYNAMIC_DISPATCH(WeighRow)(row, n, rule, row_max, gain);
 }
 void add_columns(const float* rows, int n_rows, std::ptrdiff_t stride, int n, float* sums) noexcept {
   HWY_DYNAMIC_DISPATCH(AddColumns)(rows, n_rows, stride, n, sums);
+}
+void add_kept(const std::uint16_t* kept, std::ptrdiff_t stride, int n_rows, int n, const float* gain, float* columns,
+              float* diagonals) noexcept {
+  HWY_DYNAMIC_DISPATCH(AddKept)(kept, stride, n_rows, n, gain, columns, diagonals);
 }
 
 }  // namespace saccade::kernel

@@ -41,14 +41,26 @@ float sum_row(const float* row, int n, ScoreRule rule, float row_max) noexcept;
 /// As sum_row, and keeps the weights 2^(score - row_max) in f16, with 11 bits and none below 2^-25.
 float keep_row(const float* row, int n, ScoreRule rule, float row_max, std::uint16_t* kept) noexcept;
 
-/// Kept weights times `gain`, in f32; NaN everywhere if gain is.
-void restore_row(const std::uint16_t* kept, int n, float gain, float* row) noexcept;
-
 /// A shaped row to weights gain 2^(score - row_max), in place. (The sum as a factor, not as its logarithm: at scores of
 /// 1e4 that would be worth 1e-3 of a weight.)
 void weigh_row(float* row, int n, ScoreRule rule, float row_max, float gain) noexcept;
 
-/// sums[j] += sum over rows of rows[r, j]. With stride + 1 for the stride those are sums along diagonals.
+/// sums[j] += sum over rows of rows[r, j].
 void add_columns(const float* rows, int n_rows, std::ptrdiff_t stride, int n, float* sums) noexcept;
+
+/// Zeros that stand before and behind each row that add_kept adds.
+inline constexpr int kKeptMargin = 32;
+
+/// Rows of weights as keep_row leaves them, times a gain each, summed by column and along diagonals, one step to the
+/// right from row to row:
+///   columns[j] += sum over r of gain[r] kept[r, j]
+///   diagonals[x] += sum over r of gain[r] kept[r, x - (n_rows - 1) + r], nothing outside a row
+///
+/// Shapes    kept [n_rows, n], rows `stride` elements apart, kKeptMargin zeros before and behind each; gain [n_rows],
+///           finite; columns [n], diagonals [n + n_rows - 1], both with room for kKeptMargin more
+/// Accuracy  f32, in the order of the rows
+/// Cost      reads kept twice, the second time from the first cache
+void add_kept(const std::uint16_t* kept, std::ptrdiff_t stride, int n_rows, int n, const float* gain, float* columns,
+              float* diagonals) noexcept;
 
 }  // namespace saccade::kernel

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "saccade/base/half.h"
 #include "saccade/kernel/targets.h"
 #include "tests/support/random.h"
 
@@ -51,6 +52,43 @@ TEST(Tiles, RowsGoInAndComeOutOverTheirSums) {
             ASSERT_TRUE(same(out[at], expected))
                 << target << ", row " << i << " of " << n_rows << ", c " << c << " of " << dim;
           }
+        }
+      }
+    }
+  }
+  force_target("");
+}
+
+/// The numbers that plain loops give, on every target.
+TEST(KeptRows, AddUpByColumnAndAlongDiagonals) {
+  testing::Random random(12);
+  for (const std::string& target : supported_targets()) {
+    force_target(target);
+    for (const int n_rows : {1, 7, 8, 9, 21}) {
+      for (const int n : {1, 15, 16, 40, 1008}) {
+        const int stride = n + kKeptMargin, n_diagonals = n + n_rows - 1;
+        std::vector<std::uint16_t> memory(static_cast<std::size_t>(kKeptMargin + n_rows * stride), 0);
+        std::uint16_t* const kept = memory.data() + kKeptMargin;
+        std::vector<float> gain, weights(static_cast<std::size_t>(n));
+        std::vector<float> columns(static_cast<std::size_t>(n + kKeptMargin), 2.0F), plain_columns = columns;
+        std::vector<float> diagonals(static_cast<std::size_t>(n_diagonals + kKeptMargin), 3.0F), plain = diagonals;
+        for (int r = 0; r < n_rows; ++r) {
+          gain.push_back(random.normal());
+          for (float& weight : weights) weight = -static_cast<float>(random.between(0, 20));
+          keep_row(weights.data(), n, {}, 0.0F, kept + r * stride);
+          for (int j = 0; j < n; ++j) {
+            const float weight = f32_from_f16(kept[r * stride + j]) * gain.back();
+            plain_columns[static_cast<std::size_t>(j)] += weight;
+            plain[static_cast<std::size_t>(n_rows - 1 - r + j)] += weight;
+          }
+        }
+        add_kept(kept, stride, n_rows, n, gain.data(), columns.data(), diagonals.data());
+        for (int j = 0; j < n; ++j) {
+          ASSERT_EQ(columns[static_cast<std::size_t>(j)], plain_columns[static_cast<std::size_t>(j)]) << target;
+        }
+        for (int x = 0; x < n_diagonals; ++x) {
+          ASSERT_EQ(diagonals[static_cast<std::size_t>(x)], plain[static_cast<std::size_t>(x)])
+              << target << ", " << n_rows << " x " << n << ", " << x;
         }
       }
     }

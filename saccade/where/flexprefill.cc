@@ -62,7 +62,7 @@ Lists lists_of(const Found& found, Pos first, Pos end) {
 class Chooser {
  public:
   Chooser(const Flexprefill& rule, const SelectCall& call)
-      : rule_(rule), call_(call), n_blocks_(blocks_of(call.q_end())) {}
+      : rule_(rule), call_(call), n_blocks_(blocks_of(call.q_end())), keys_(call) {}
 
   /// Means of the blocks of keys, once for the heads that share them.
   void pool_keys() {
@@ -77,7 +77,7 @@ class Chooser {
 
   /// A pattern for each gamma.
   std::vector<WherePtr> choose(int head, std::span<const double> gammas, Buffer& room) const {
-    const LastRows rows = look_at_last_rows(call_, head, kBlock, room);
+    const LastRows rows = look_at_last_rows(call_, keys_, head, kBlock, room);
     const auto size = static_cast<std::size_t>(call_.q_end());
     const std::span column(rows.column.data(), size), diagonal(rows.diagonal.data(), size);
     const std::vector<float> by_column = sum_blocks(column), by_diagonal = sum_blocks(diagonal);
@@ -150,6 +150,7 @@ class Chooser {
   const Flexprefill& rule_;
   const SelectCall& call_;
   Pos n_blocks_;
+  LastRowsKeys keys_;
   std::map<int, Rows> k_means_;
 };
 

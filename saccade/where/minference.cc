@@ -58,10 +58,12 @@ WherePtr block_sparse(const Minference& rule, const SelectCall& call, int head, 
 }
 
 void choose_by_last_rows(const Minference& rule, const SelectCall& call, Selection& out) {
+  const LastRowsKeys keys(call);
   std::vector<Buffer> rooms(static_cast<std::size_t>(call.team->size()));
   parallel_for_or_throw(*call.team, static_cast<Pos>(call.heads.size()), [&](Pos i, int worker) {
     const auto at = static_cast<std::size_t>(i);
-    const LastRows rows = look_at_last_rows(call, call.heads[at], kBlock, rooms[static_cast<std::size_t>(worker)]);
+    const LastRows rows =
+        look_at_last_rows(call, keys, call.heads[at], kBlock, rooms[static_cast<std::size_t>(worker)]);
     out.of_head[at] = vertical_slash(rule, rows, call.q_end());
   });
   const auto n_heads = static_cast<std::int64_t>(call.heads.size());

@@ -221,17 +221,30 @@ TEST(LastRows, SumColumnsAndDiagonalsOfTheSoftmax) {
       SCOPED_TRACE(::testing::PrintToString(c));
       testing::on_every_cpu([&] {
         Buffer used;
-        const LastRows rows = look_at_last_rows(what.call, what.head, 128, used);
+        const LastRows rows = look_at_last_rows(what.call, LastRowsKeys(what.call), what.head, 128, used);
         EXPECT_EQ(rows.n_rows, what.n_rows);
         ASSERT_EQ(static_cast<Pos>(rows.column.size()), c.kv_len());
         expect_sums(rows.column, what.exact.column, what.plain.column, rows.n_rows);
         expect_sums(rows.diagonal, what.exact.diagonal, what.plain.diagonal, rows.n_rows);
-        const LastRows again = look_at_last_rows(what.call, what.head, 128, used);
+        const LastRows again = look_at_last_rows(what.call, LastRowsKeys(what.call), what.head, 128, used);
         EXPECT_EQ(again.column, rows.column) << "leftovers in the room";
         EXPECT_EQ(again.diagonal, rows.diagonal) << "leftovers in the room";
       });
     }
   }
+}
+
+TEST(LastRows, WhatIsNoNumberStaysInTheKeysItsRowSees) {
+  SelectProblem problem({.q_begin = 1996, .q_len = 21, .n_heads = 1});
+  problem.q.set(5, 0, std::vector<float>(32, std::nanf("")));
+  Alone alone;
+  testing::on_every_cpu([&] {
+    const LastRows rows = look_at_last_rows(problem.call(alone), 0, 21);
+    for (std::size_t i = 0; i < rows.column.size(); ++i) {
+      EXPECT_EQ(std::isnan(rows.column[i]), i <= 1996 + 5) << i;
+      EXPECT_EQ(std::isnan(rows.diagonal[i]), i <= 1996 + 5) << i;
+    }
+  });
 }
 
 }  // namespace

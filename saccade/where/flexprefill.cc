@@ -86,12 +86,14 @@ class Chooser {
     constexpr std::int32_t kFirst[] = {0};  // the first column, the main diagonal
     const std::vector<float> map = query_aware ? pooled_map(head) : std::vector<float>{};
     const Pos first = call_.q_begin / kBlock;
+    std::vector<Pos> n_columns(gammas.size(), least()), n_diagonals = n_columns;
+    if (!query_aware) n_columns = budgets(column, gammas), n_diagonals = budgets(diagonal, gammas);
     std::vector<WherePtr> patterns;
-    for (const double gamma : gammas) {
+    for (std::size_t i = 0; i < gammas.size(); ++i) {
       Found found;
-      found.columns = top_k(by_column, query_aware ? least() : budget(column, gamma), kFirst);
-      found.diagonals = top_k(by_diagonal, query_aware ? least() : budget(diagonal, gamma), kFirst);
-      if (query_aware) found.pairs = best_pairs(map, gamma);
+      found.columns = top_k(by_column, n_columns[i], kFirst);
+      found.diagonals = top_k(by_diagonal, n_diagonals[i], kFirst);
+      if (query_aware) found.pairs = best_pairs(map, gammas[i]);
       patterns.push_back(std::make_shared<BlockLists>(kBlock, kBlock, first, lists_of(found, first, n_blocks_)));
     }
     return patterns;
@@ -103,8 +105,10 @@ class Chooser {
   Pos least() const { return blocks_of(rule_.min_budget); }
   Pos most() const { return rule_.max_budget == 0 ? n_blocks_ : blocks_of(rule_.max_budget); }
 
-  Pos budget(std::span<const float> entries, double gamma) const {
-    return std::clamp(count_to_cover(entries, gamma) / kBlock + 1, least(), std::max(least(), most()));
+  std::vector<Pos> budgets(std::span<const float> entries, std::span<const double> gammas) const {
+    std::vector<Pos> counts = counts_to_cover(entries, gammas);
+    for (Pos& count : counts) count = std::clamp(count / kBlock + 1, least(), std::max(least(), most()));
+    return counts;
   }
 
   /// Between where the last rows look and where their mean would have them look, in blocks of columns.

@@ -119,42 +119,13 @@ std::vector<std::int32_t> at_least(std::span<const float> scores, float threshol
   return indices_of(kept);
 }
 
-Pos count_to_cover(std::span<const float> weights, double p) {
-  if (p >= 1.0) return static_cast<Pos>(weights.size());
-  // First by exponent and four bits more, which takes one pass; then within the class in which p is crossed.
-  struct Class {
-    double sum = 0.0;
-    Pos count = 0;
-  };
-  constexpr unsigned kShift = 19;
-  std::vector<Class> classes(0x80000000U >> kShift);
-  const auto bits_of = [](float weight) { return weight > 0 ? std::bit_cast<std::uint32_t>(weight) : 0U; };  // NaN: 0
-  for (const float weight : weights) {
-    Class& one = classes[bits_of(weight) >> kShift];
-    one.sum += weight_of(weight);
-    ++one.count;
-  }
-  double enough = 0.0;
-  for (const Class& one : classes) enough += one.sum;
-  enough *= p;
+namespace {
 
-  double covered = 0.0;
-  Pos below = 0;
-  std::size_t at = classes.size();
-  while (at > 0 && covered + classes[at - 1].sum <= enough) {
-    --at;
-    covered += classes[at].sum;
-    below += classes[at].count;
-  }
-  if (at == 0) return std::min(below + 1, static_cast<Pos>(weights.size()));
-
-  std::vector<float> left;
-  left.reserve(static_cast<std::size_t>(classes[at - 1].count));
-  for (const float weight : weights) {
-    if (bits_of(weight) >> kShift == at - 1 && weight > 0) left.push_back(weight);
-  }
+/// How many of the largest of these it takes to go from `covered` to `enough`, the one with which it is passed left
+/// out. Puts them in another order.
+Pos count_within(std::span<float> weights, double covered, double enough) {
   // Before `begin` lies what is covered; the larger half of the rest joins it as a whole, or is halved again.
-  auto begin = left.begin(), end = left.end();
+  auto begin = weights.begin(), end = weights.end();
   while (begin != end) {
     const auto half = begin + (end - begin + 1) / 2;
     std::nth_element(begin, half - 1, end, std::greater<>());
@@ -168,7 +139,66 @@ Pos count_to_cover(std::span<const float> weights, double p) {
       end = half;
     }
   }
-  return std::min(below + (begin - left.begin()) + 1, static_cast<Pos>(weights.size()));
+  return begin - weights.begin();
+}
+
+}  // namespace
+
+std::vector<Pos> counts_to_cover(std::span<const float> weights, std::span<const double> shares) {
+  // First by exponent and four bits more, which takes one pass; then, in another, within the classes in which shares
+  // are crossed. Weights of one class add up without rounding: their order does not matter.
+  struct Class {
+    double sum = 0.0;
+    Pos count = 0;
+    std::size_t crossed = 0;  // one more than its place in `members`; 0: no share is crossed here
+  };
+  constexpr unsigned kShift = 19;
+  std::vector<Class> classes(0x80000000U >> kShift);
+  const auto class_of = [&](float weight) -> Class& {
+    return classes[(weight > 0 ? std::bit_cast<std::uint32_t>(weight) : 0U) >> kShift];  // NaN: 0
+  };
+  for (const float weight : weights) {
+    Class& one = class_of(weight);
+    one.sum += weight_of(weight);
+    ++one.count;
+  }
+  double all = 0.0;
+  for (const Class& one : classes) all += one.sum;
+
+  struct Crossing {
+    double covered = 0.0, enough = 0.0;  // by the classes above
+    Pos count = 0;                       // of those
+    std::size_t crossed = 0;             // as in the class in which it lies
+  };
+  std::vector<Crossing> crossings;
+  std::vector<std::vector<float>> members;
+  Crossing at;
+  auto left = classes.rbegin();
+  for (const double share : shares) {
+    at.enough = share * all;
+    for (; left != classes.rend() && at.covered + left->sum <= at.enough; ++left) {
+      at.covered += left->sum;
+      at.count += left->count;
+    }
+    at.crossed = 0;
+    if (left != classes.rend()) {
+      if (left->crossed == 0) left->crossed = members.size() + 1, members.emplace_back();
+      at.crossed = left->crossed;
+    }
+    crossings.push_back(at);
+  }
+  for (const float weight : weights) {
+    const std::size_t crossed = class_of(weight).crossed;
+    if (crossed != 0 && weight > 0) members[crossed - 1].push_back(weight);
+  }
+  std::vector<Pos> counts;
+  for (std::size_t i = 0; i < shares.size(); ++i) {
+    const Crossing& one = crossings[i];
+    Pos count = one.count + 1;
+    if (one.crossed != 0) count += count_within(members[one.crossed - 1], one.covered, one.enough);
+    counts.push_back(shares[i] >= 1.0 ? std::ssize(weights) : std::min<Pos>(count, std::ssize(weights)));
+  }
+  return counts;
 }
 
 }  // namespace saccade

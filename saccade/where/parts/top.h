@@ -45,13 +45,13 @@ std::vector<std::int32_t> up_to(std::span<const std::uint8_t> levels, std::size_
 std::vector<std::int32_t> at_least(std::span<const float> scores, float threshold,
                                    std::span<const std::int32_t> forced = {});
 
-/// How many of the largest entries it takes to pass the share p of the sum: #{cumsum(sorted descending) <= p sum} + 1,
+/// How many of the largest entries it takes to pass each share p of the sum: #{cumsum(sorted descending) <= p sum} + 1,
 /// at most the number of entries, and all of them for p >= 1.
 ///
-/// Requires  weights >= 0
+/// Requires  weights >= 0; ascending shares
 /// Accuracy  sums in fp64
-/// Cost      O(n); nothing is sorted but a few entries near the crossing
+/// Cost      O(n) for all shares together; nothing is sorted but a few entries near the crossings
 /// Source    FlexPrefill, arXiv:2502.20766, algorithm 3
-Pos count_to_cover(std::span<const float> weights, double p);
+std::vector<Pos> counts_to_cover(std::span<const float> weights, std::span<const double> shares);
 
 }  // namespace saccade

@@ -13,6 +13,7 @@ namespace saccade {
 namespace {
 
 using List = std::vector<std::int32_t>;
+using Shares = std::vector<double>;
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 constexpr float kInf = std::numeric_limits<float>::infinity();
 
@@ -47,9 +48,7 @@ TEST(Top, WorkedByHand) {
   EXPECT_EQ(top_p(w, 0.9, Crossing::kInclude, List{1, 3}), (List{0, 1, 2, 3}));
   EXPECT_EQ(top_p(w, 1.0, Crossing::kExclude), (List{0, 1, 2, 3}));
   EXPECT_EQ(at_least(w, 0.15F, List{1}), (List{0, 1, 2, 3}));
-  EXPECT_EQ(count_to_cover(w, 0.9), 3);
-  EXPECT_EQ(count_to_cover(w, 0.0), 1);
-  EXPECT_EQ(count_to_cover(w, 1.0), 4);
+  EXPECT_EQ(counts_to_cover(w, Shares{0.0, 0.85, 0.9, 1.0}), (std::vector<Pos>{1, 3, 3, 4}));
 }
 
 TEST(Top, OfEqualScoresTheLowerIndexIsKept) {
@@ -68,13 +67,13 @@ TEST(Top, WhatIsNoNumberComesLast) {
   EXPECT_EQ(top_p(std::vector<float>{kNaN, 1, kNaN}, 0.5, Crossing::kInclude), (List{1}));
   EXPECT_EQ(top_p(std::vector<float>{kNaN, kNaN}, 0.5, Crossing::kInclude, List{1}), (List{1}));
   EXPECT_EQ(at_least(w, 0.0F), (List{1, 3}));
-  EXPECT_EQ(count_to_cover(std::vector<float>{kNaN, 1, kNaN}, 0.5), 1);
+  EXPECT_EQ(counts_to_cover(std::vector<float>{kNaN, 1, kNaN}, Shares{0.5}), std::vector<Pos>{1});
 }
 
 TEST(Top, NothingToChooseFrom) {
   EXPECT_TRUE(top_k({}, 3).empty());
   EXPECT_TRUE(top_p({}, 0.5, Crossing::kInclude).empty());
-  EXPECT_EQ(count_to_cover({}, 0.5), 0);
+  EXPECT_EQ(counts_to_cover({}, Shares{0.5}), std::vector<Pos>{0});
   const std::vector<float> zeros(5, 0.0F);
   EXPECT_TRUE(top_p(zeros, 0.5, Crossing::kInclude).empty());
   EXPECT_EQ(top_k(zeros, 2, List{4, -3, 99}), (List{0, 4}));
@@ -97,7 +96,11 @@ TEST(Top, AgreesWithSortingEverything) {
     while (below < n && taken + w[static_cast<std::size_t>(order[static_cast<std::size_t>(below)])] <= p * sum) {
       taken += w[static_cast<std::size_t>(order[static_cast<std::size_t>(below++)])];
     }
-    ASSERT_EQ(count_to_cover(w, p), std::min(below + 1, n)) << round;
+    const std::vector<Pos> counts = counts_to_cover(w, Shares{p / 2, p, p, (1 + p) / 2});
+    ASSERT_EQ(counts[1], std::min(below + 1, n)) << round;
+    ASSERT_EQ(counts[2], counts[1]) << round;
+    ASSERT_EQ(counts[0], counts_to_cover(w, Shares{p / 2})[0]) << round;
+    ASSERT_EQ(counts[3], counts_to_cover(w, Shares{(1 + p) / 2})[0]) << round;
     expected.assign(order.begin(), order.begin() + below);
     std::ranges::sort(expected);
     ASSERT_EQ(top_p(w, p, Crossing::kExclude), expected) << round;

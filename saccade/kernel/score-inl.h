@@ -1,5 +1,6 @@
 // The vector loops of score.h, compiled once per target by score.cc.
 
+#include "hwy/cache_control.h"
 #include "hwy/highway.h"
 #include "saccade/kernel/score.h"
 
@@ -237,6 +238,45 @@ inline void AddKept(const std::uint16_t* kept, std::ptrdiff_t stride, int n_rows
     add_kept_twice<kRows>(kept, stride, n_rows, r, n, gain, columns, diagonals);
   }
   for (; r < n_rows; ++r) add_kept_twice<1>(kept, stride, n_rows, r, n, gain, columns, diagonals);
+}
+
+/// The least of these levels that is larger than `last`, or INT32_MAX.
+HWY_INLINE std::int32_t next_level(const std::int32_t* levels, std::int32_t last) {
+  std::int32_t next = INT32_MAX;
+  for (int i = 0; i < kLanes; ++i) next = levels[i] > last && levels[i] < next ? levels[i] : next;
+  return next;
+}
+
+inline void AddByLevel(const float* HWY_RESTRICT o, const float* row_sum, const float* factor,
+                       const std::int32_t* level, int v_dim, float* HWY_RESTRICT all_sums) {
+  const F d;
+  const hn::RebindToSigned<F> di;
+  constexpr int kVectors = kTileRows / kLanes;
+  // Dimensions come outermost, so that o streams from memory in order; each vector's levels are found before.
+  hn::Mask<F> here[kTileRows];
+  float* sums[kTileRows];
+  int ends[kVectors], n_all = 0;
+  V factors[kVectors];
+  for (int n = 0; n < kVectors; ++n) {
+    factors[n] = hn::Load(d, factor + n * kLanes);
+    const auto levels = hn::Load(di, level + n * kLanes);
+    for (std::int32_t at = -1; (at = next_level(level + n * kLanes, at)) != INT32_MAX; ++n_all) {
+      here[n_all] = hn::RebindMask(d, hn::Eq(levels, hn::Set(di, at)));
+      sums[n_all] = all_sums + std::ptrdiff_t{at} * (1 + v_dim) * kTileRows + n * kLanes;
+    }
+    ends[n] = n_all;
+  }
+  for (int c = 0; c <= v_dim; ++c) {
+    const float* const values = c == 0 ? row_sum : o + (c - 1) * kTileRows;
+    for (int n = 0, i = 0; n < kVectors; ++n) {
+      const V value = hn::Mul(factors[n], hn::Load(d, values + n * kLanes));
+      hwy::Prefetch(values + n * kLanes + v_dim * kTileRows);  // a block ahead
+      for (; i < ends[n]; ++i) {
+        float* const to = sums[i] + c * kTileRows;
+        hn::Store(hn::Add(hn::Load(d, to), hn::IfThenElseZero(here[i], value)), d, to);
+      }
+    }
+  }
 }
 
 }  // namespace saccade::kernel::HWY_NAMESPACE

@@ -18,6 +18,7 @@ HWY_EXPORT(KeepRow);
 HWY_EXPORT(WeighRow);
 HWY_EXPORT(AddColumns);
 HWY_EXPORT(AddKept);
+HWY_EXPORT(AddByLevel);
 
 void pack_tile(const float* rows, int n_rows, int dim, float* tile) noexcept {
   HWY_DYNAMIC_DISPATCH(PackTile)(rows, n_rows, dim, tile);
@@ -44,6 +45,10 @@ void add_columns(const float* rows, int n_rows, std::ptrdiff_t stride, int n, fl
 void add_kept(const std::uint16_t* kept, std::ptrdiff_t stride, int n_rows, int n, const float* gain, float* columns,
               float* diagonals) noexcept {
   HWY_DYNAMIC_DISPATCH(AddKept)(kept, stride, n_rows, n, gain, columns, diagonals);
+}
+void add_by_level(const float* o, const float* row_sum, const float* factor, const std::int32_t* level, int v_dim,
+                  float* sums) noexcept {
+  HWY_DYNAMIC_DISPATCH(AddByLevel)(o, row_sum, factor, level, v_dim, sums);
 }
 
 }  // namespace saccade::kernel

@@ -63,4 +63,14 @@ inline constexpr int kKeptMargin = 32;
 void add_kept(const std::uint16_t* kept, std::ptrdiff_t stride, int n_rows, int n, const float* gain, float* columns,
               float* diagonals) noexcept;
 
+/// What the rows of a tile saw in a block, joined to one of several sums a row:
+///   sums[level[i], 0, i] += factor[i] row_sum[i];  sums[level[i], 1 + c, i] += factor[i] o[c, i]
+///
+/// Shapes    o, row_sum as in Tile; factor, level [kTileRows]; sums [n_levels, 1 + v_dim, kTileRows]; all of them
+///           64-byte aligned. Rows of level -1 are left out
+/// Accuracy  f32, product and sum rounded
+/// Cost      four instructions a vector of o and level in it
+void add_by_level(const float* o, const float* row_sum, const float* factor, const std::int32_t* level, int v_dim,
+                  float* sums) noexcept;
+
 }  // namespace saccade::kernel

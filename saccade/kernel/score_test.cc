@@ -96,5 +96,33 @@ TEST(KeptRows, AddUpByColumnAndAlongDiagonals) {
   force_target("");
 }
 
+/// Each row to the sum of its level, on every target; what stands in rows of none, NaN too, is not looked at.
+TEST(Tiles, WhatRowsSawIsAddedByLevel) {
+  constexpr int kDim = 24, kLevels = 5, kSums = kLevels * (1 + kDim) * kTileRows;
+  testing::Random random(13);
+  alignas(64) static float o[kDim * kTileRows];
+  alignas(64) static float sums[kSums];
+  alignas(64) float row_sum[kTileRows], factor[kTileRows];
+  alignas(64) std::int32_t level[kTileRows];
+  for (const std::string& target : supported_targets()) {
+    force_target(target);
+    for (float& x : o) x = random.normal();
+    for (float& x : sums) x = random.normal();
+    std::vector<float> plain(sums, sums + kSums);
+    for (int i = 0; i < kTileRows; ++i) {
+      row_sum[i] = random.normal(), factor[i] = random.normal();
+      level[i] = static_cast<std::int32_t>(random.between(-1, kLevels - 1));
+      if (level[i] < 0) o[5 * kTileRows + i] = row_sum[i] = std::numeric_limits<float>::quiet_NaN();
+      for (int c = 0; c <= kDim && level[i] >= 0; ++c) {
+        const float product = factor[i] * (c == 0 ? row_sum[i] : o[(c - 1) * kTileRows + i]);
+        plain[static_cast<std::size_t>((level[i] * (1 + kDim) + c) * kTileRows + i)] += product;
+      }
+    }
+    add_by_level(o, row_sum, factor, level, kDim, sums);
+    for (int i = 0; i < kSums; ++i) ASSERT_EQ(sums[i], plain[static_cast<std::size_t>(i)]) << target << ", " << i;
+  }
+  force_target("");
+}
+
 }  // namespace
 }  // namespace saccade::kernel

@@ -35,9 +35,10 @@ struct Room {
 /// The rows of the query heads that read one KV head, attended to each block of keys alone.
 class Group {
  public:
-  /// `places`: of these query heads in call.heads.
-  Group(const SelectCall& call, int kv_head, std::span<const std::size_t> places, std::span<const Pos> rows)
-      : call_(call), kv_head_(kv_head), places_(places), rows_(rows) {
+  /// `places`: of these query heads in call.heads; `results`: room that groups take in turn.
+  Group(const SelectCall& call, int kv_head, std::span<const std::size_t> places, std::span<const Pos> rows,
+        Buffer& results)
+      : call_(call), kv_head_(kv_head), places_(places), rows_(rows), results_(results) {
     for (const Pos row : rows) most_ = std::max(most_, call.q_begin + row + 1);
     n_blocks_ = (most_ + kKeys - 1) / kKeys;
     lay_out_queries();
@@ -57,21 +58,22 @@ class Group {
   Pos q_pos(Pos lane) const { return call_.q_begin + row_of(lane); }
   Pos lanes_of(Pos tile) const { return std::min(kLanes, n_lanes() - tile * kLanes); }
 
-  float* o(Pos block, Pos tile) const { return o_ + (block * n_tiles() + tile) * v_dim() * kLanes; }
-  float* row_max(Pos block, Pos tile) const { return max_ + (block * n_tiles() + tile) * kLanes; }
-  float* row_sum(Pos block, Pos tile) const { return sum_ + (block * n_tiles() + tile) * kLanes; }
+  float* o(Pos block, Pos tile) const { return o_ + (tile * n_blocks_ + block) * v_dim() * kLanes; }
+  float* row_max(Pos block, Pos tile) const { return max_ + (tile * n_blocks_ + block) * kLanes; }
+  float* row_sum(Pos block, Pos tile) const { return sum_ + (tile * n_blocks_ + block) * kLanes; }
 
   void lay_out_queries();
   void attend_all();
   void attend(Pos block, Pos tile, const kernel::KeyBlock& keys, Room& room) const;
-  void take_levels(Pos lane, std::span<const Selection> rungs, std::uint8_t* levels, std::vector<RungTrial>& to) const;
+  void take_levels(Pos lane, std::span<const Selection> rungs, std::int32_t* levels, std::vector<RungTrial>& to) const;
 
   const SelectCall& call_;
   int kv_head_;
   std::span<const std::size_t> places_;
   std::span<const Pos> rows_;
   Pos most_ = 0, n_blocks_ = 0;
-  Buffer queries_, results_;
+  Buffer queries_;
+  Buffer& results_;
   float *q_ = nullptr, *o_ = nullptr, *max_ = nullptr, *sum_ = nullptr;
 };
 
@@ -151,53 +153,68 @@ void Group::attend(Pos block, Pos tile, const kernel::KeyBlock& keys, Room& room
                 {.scale = std::fabs(call_.scale), .softcap = call_.softcap}, room.scores);
 }
 
-/// The first rung that shows the row each block, n_rungs where none does; and the keys that each rung shows.
-void Group::take_levels(Pos lane, std::span<const Selection> rungs, std::uint8_t* levels,
+/// The first rung that shows the row each block, n_rungs where none does, to levels[block, 0]; and the keys that each
+/// rung shows.
+void Group::take_levels(Pos lane, std::span<const Selection> rungs, std::int32_t* levels,
                         std::vector<RungTrial>& to) const {
-  std::fill_n(levels, n_blocks_, static_cast<std::uint8_t>(rungs.size()));
+  const auto set = [&](Range blocks, std::size_t level) {
+    for (Pos t = blocks.begin; t < blocks.end; ++t) levels[t * kLanes] = static_cast<std::int32_t>(level);
+  };
+  set({0, n_blocks_}, rungs.size());
   VisitList visits;
   for (std::size_t rung = rungs.size(); rung-- > 0;) {
     rungs[rung].of_head[places_[place_of(lane)]]->visits({q_pos(lane), q_pos(lane) + 1}, visits);
     clip(visits, {0, q_pos(lane) + 1});
     for (const Visit& visit : visits) {
       to[rung].pairs += static_cast<double>(visit.keys.size());
-      std::fill(levels + visit.keys.begin / kKeys, levels + (visit.keys.end + kKeys - 1) / kKeys,
-                static_cast<std::uint8_t>(rung));
+      set({visit.keys.begin / kKeys, (visit.keys.end + kKeys - 1) / kKeys}, rung);
     }
   }
 }
 
 void Group::judge(Pos tile, std::span<const Selection> rungs, std::vector<HeadTrial>& trials) const {
   const Pos n = lanes_of(tile), width = 1 + v_dim(), n_levels = static_cast<Pos>(rungs.size()) + 1;
-  std::vector<std::uint8_t> levels(static_cast<std::size_t>(n * n_blocks_));
+  float *most = nullptr, *factor = nullptr, *sums = nullptr;
+  std::int32_t* levels = nullptr;
+  const auto lay = [&](Layout layout) {
+    most = layout.take<float>(kLanes);
+    factor = layout.take<float>(kLanes);
+    levels = layout.take<std::int32_t>(n_blocks_ * kLanes);
+    sums = layout.take<float>(n_levels * width * kLanes);
+    return layout.used();
+  };
+  Buffer room;
+  room.reserve(lay(Layout()));
+  lay(Layout(room.data()));
+  std::fill_n(levels, n_blocks_ * kLanes, -1);
   for (Pos i = 0; i < n; ++i) {
-    take_levels(tile * kLanes + i, rungs, levels.data() + i * n_blocks_, trials[place_of(tile * kLanes + i)].rungs);
+    take_levels(tile * kLanes + i, rungs, levels + i, trials[place_of(tile * kLanes + i)].rungs);
   }
-  std::vector<float> most(kLanes, kNothing);
+  std::fill_n(most, kLanes, kNothing);
   for (Pos block = 0; block < n_blocks_; ++block) {
-    for (Pos i = 0; i < n; ++i)
-      most[static_cast<std::size_t>(i)] = std::max(most[static_cast<std::size_t>(i)], row_max(block, tile)[i]);
+    for (Pos i = 0; i < n; ++i) most[i] = std::max(most[i], row_max(block, tile)[i]);
   }
   // Sums of weights, and of weighted values, of the blocks that a rung is the first to show.
-  std::vector<float> sums(static_cast<std::size_t>(n_levels * width * kLanes), 0.0F);
+  std::fill_n(sums, n_levels * width * kLanes, 0.0F);
+  std::fill_n(factor, kLanes, 0.0F);
   for (Pos block = 0; block < n_blocks_; ++block) {
-    const float* const o = this->o(block, tile);
+    const float *const row_max = this->row_max(block, tile), *const row_sum = this->row_sum(block, tile);
+    std::int32_t* const level = levels + block * kLanes;
     for (Pos i = 0; i < n; ++i) {
-      const float sum = row_sum(block, tile)[i];
-      if (sum == 0) continue;  // the row sees nothing of the block
-      const float factor = std::exp2(row_max(block, tile)[i] - most[static_cast<std::size_t>(i)]);
-      float* const to = sums.data() + levels[static_cast<std::size_t>(i * n_blocks_ + block)] * width * kLanes + i;
-      to[0] += factor * sum;
-      for (Pos c = 0; c < v_dim(); ++c) to[(1 + c) * kLanes] += factor * o[c * kLanes + i];
+      if (row_sum[i] == 0) {
+        level[i] = -1;  // the row sees nothing of the block
+      } else {
+        factor[i] = std::exp2(row_max[i] - most[i]);
+      }
     }
+    kernel::add_by_level(o(block, tile), row_sum, factor, level, static_cast<int>(v_dim()), sums);
   }
   for (Pos level = 1; level < n_levels; ++level) {
-    for (Pos c = 0; c < width * kLanes; ++c)
-      sums[static_cast<std::size_t>(level * width * kLanes + c)] +=
-          sums[static_cast<std::size_t>((level - 1) * width * kLanes + c)];
+    float* const to = sums + level * width * kLanes;
+    for (Pos c = 0; c < width * kLanes; ++c) to[c] += to[c - width * kLanes];
   }
   const auto value = [&](Pos level, Pos i, Pos c) {
-    const float* const at = sums.data() + level * width * kLanes + i;
+    const float* const at = sums + level * width * kLanes + i;
     return at[0] == 0 ? 0.0 : static_cast<double>(at[(1 + c) * kLanes]) / static_cast<double>(at[0]);
   };
   for (Pos i = 0; i < n; ++i) {
@@ -218,8 +235,9 @@ void Group::judge(Pos tile, std::span<const Selection> rungs, std::vector<HeadTr
 std::vector<HeadTrial> try_rungs(const SelectCall& call, std::span<const Pos> rows, std::span<const Selection> rungs) {
   std::vector<HeadTrial> all(call.heads.size());
   for (HeadTrial& trial : all) trial.rungs.resize(rungs.size());
+  Buffer results;
   for (const auto& [kv_head, places] : places_by_kv_head(call)) {  // one at a time: its results are large
-    const Group group(call, kv_head, places, rows);
+    const Group group(call, kv_head, places, rows, results);
     std::vector<std::vector<HeadTrial>> of_tile(static_cast<std::size_t>(group.n_tiles()));
     parallel_for_or_throw(*call.team, group.n_tiles(), [&](Pos tile) {
       auto& trials = of_tile[static_cast<std::size_t>(tile)];

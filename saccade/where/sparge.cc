@@ -101,7 +101,7 @@ void weigh(std::span<float> scores, std::span<const char> alike) {
 std::vector<std::uint8_t> levels_of(const Sparge& rule, std::span<const double> taus, std::span<const float> weights,
                                     std::span<const char> alike, std::size_t n_own) {
   std::vector<std::uint8_t> levels = top_p_levels(weights, taus, Crossing::kExclude);
-  levels[static_cast<std::size_t>(top_k(weights, 1)[0])] = 0;  // heavier alone than tau
+  levels[static_cast<std::size_t>(std::ranges::max_element(weights) - weights.begin())] = 0;  // heavier alone than tau
   std::fill(levels.end() - static_cast<std::ptrdiff_t>(n_own), levels.end(), std::uint8_t{0});
   if (rule.sink) levels[0] = 0;
   for (std::size_t t = 0; t < alike.size(); ++t) {
@@ -110,12 +110,27 @@ std::vector<std::uint8_t> levels_of(const Sparge& rule, std::span<const double> 
   return levels;
 }
 
+/// The means of the blocks of queries of each of call.heads. All heads of a block together, for they are neighbours in
+/// memory.
+std::vector<Rows> query_means(const SelectCall& call) {
+  const Range rows{call.q_begin, call.q_end()};
+  const Pos first = rows.begin / kQueries, n = (rows.end + kQueries - 1) / kQueries - first, dim = call.q.dim;
+  std::vector<Rows> means(call.heads.size(), Rows{n, dim, std::vector<float>(static_cast<std::size_t>(n * dim))});
+  parallel_for_or_throw(*call.team, n, [&](Pos i) {
+    const Range some{std::max(rows.begin, (first + i) * kQueries), std::min(rows.end, (first + i + 1) * kQueries)};
+    for (std::size_t head = 0; head < call.heads.size(); ++head) {
+      const Rows mean = mean_of_blocks(call.q, call.heads[head], kQueries, some, call.q_begin);
+      std::ranges::copy(mean.values, means[head].row(i));
+    }
+  });
+  return means;
+}
+
 /// A pattern for each tau.
-std::vector<WherePtr> choose_head(const Sparge& rule, const SelectCall& call, int head, const Blocks& keys,
-                                  std::span<const double> taus) {
+std::vector<WherePtr> choose_head(const Sparge& rule, const SelectCall& call, int head, const Rows& means,
+                                  const Blocks& keys, std::span<const double> taus) {
   const Range rows{call.q_begin, call.q_end()};
   const Range blocks{rows.begin / kQueries, (rows.end + kQueries - 1) / kQueries};
-  const Rows means = mean_of_blocks(call.q, head, kQueries, rows, call.q_begin);
   const std::vector<char> alike = compare_queries(call, head, means, blocks, rule.theta);
   std::vector<float> scores(static_cast<std::size_t>(means.n * keys.means.n));
   multiply(means, keys.means, call.scale, scores.data());
@@ -153,11 +168,13 @@ void choose_each(const Sparge& rule, const SelectCall& call, std::span<const dou
     std::vector<char> alike = compare_keys(call, kv_head, means, rule.theta);
     keys[kv_head] = {std::move(means), std::move(alike)};
   }
+  const std::vector<Rows> means = query_means(call);
   const std::span<Selection> rungs = add_rungs(taus.size(), call.heads.size(), out);
   parallel_for_or_throw(*call.team, static_cast<Pos>(call.heads.size()), [&](Pos item) {
     const auto i = static_cast<std::size_t>(item);
     const int head = call.heads[i];
-    const auto patterns = choose_head(rule, call, head, keys.at(call.kv_head[static_cast<std::size_t>(head)]), taus);
+    const Blocks& read = keys.at(call.kv_head[static_cast<std::size_t>(head)]);
+    const auto patterns = choose_head(rule, call, head, means[i], read, taus);
     for (std::size_t rung = 0; rung < taus.size(); ++rung) rungs[rung].of_head[i] = patterns[rung];
   });
   const Pos n_pairs = (call.q.len / kQueries + 1) * (call.q_end() / kKeys + 1);

@@ -27,7 +27,7 @@ enum class Crossing : std::uint8_t {
 ///
 /// Requires  weights >= 0
 /// Accuracy  sums in fp64
-/// Cost      O(n) and a sort of what is kept
+/// Cost      O(n): sorted digit by digit
 std::vector<std::int32_t> top_p(std::span<const float> weights, double p, Crossing crossing,
                                 std::span<const std::int32_t> forced = {});
 

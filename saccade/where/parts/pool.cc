@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "saccade/base/error.h"
+#include "saccade/kernel/visit.h"
 
 namespace saccade {
 
@@ -27,18 +28,15 @@ Rows mean_of_blocks(const View& view, Pos head, Pos block, Range rows, Pos view_
 Rows strided(const View& view, Pos head, Pos stride, Range rows, bool reversed, Pos view_begin) {
   SACCADE_ASSERT(stride > 0, "a stride of at least one row");
   const Pos n = (rows.size() + stride - 1) / stride, dim = view.dim;
-  if (!reversed && rows.begin >= view_begin && rows.end <= view_begin + view.len) {  // they follow one another already
-    Rows out = load(view, head, {rows.begin - view_begin, rows.end - view_begin});
-    out.values.resize(static_cast<std::size_t>(n * stride * dim));
-    return {n, stride * dim, std::move(out.values)};
-  }
   Rows out{n, stride * dim, std::vector<float>(static_cast<std::size_t>(n * stride * dim))};
-  const Range there{std::max(rows.begin, view_begin), std::min(rows.end, view_begin + view.len)};
-  if (there.empty()) return out;
-  const Rows some = load(view, head, {there.begin - view_begin, there.end - view_begin});
-  for (Pos pos = there.begin; pos < there.end; ++pos) {
-    const Pos i = pos - rows.begin, place = reversed ? stride - 1 - i % stride : i % stride;
-    std::copy_n(some.row(pos - there.begin), dim, out.row(i / stride) + place * dim);
+  for (Pos i = 0; i < n; ++i) {
+    const Pos first = rows.begin + i * stride;
+    const Pos begin = std::max(first, view_begin);
+    const Pos end = std::min({first + stride, rows.end, view_begin + view.len});
+    if (begin >= end) continue;
+    const Pos from = reversed ? end - 1 : begin, place = reversed ? first + stride - end : begin - first;
+    kernel::load_rows(view.dtype, view.row(from - view_begin, head), reversed ? -view.len_stride : view.len_stride,
+                      static_cast<int>(end - begin), static_cast<int>(dim), out.row(i) + place * dim);
   }
   return out;
 }

@@ -87,7 +87,8 @@ saccade_cost cost_of(const PlannedCost& cost) {
           .heads_chosen = cost.heads_chosen,
           .heads_dense_by_rule = cost.heads_dense_by_rule,
           .heads_dense_by_floor = cost.heads_dense_by_floor,
-          .heads_dense_by_cost = cost.heads_dense_by_cost};
+          .heads_dense_by_cost = cost.heads_dense_by_cost,
+          .pairs_skipped = cost.attend.pairs_skipped};
 }
 
 /// n_rows x dim floats are an array that memory can hold.

@@ -65,6 +65,7 @@ CompareRow measure(const Model& model, const Attention& attention, Shared& share
   row.prefill_s -= seconds(attended.judged_ns);
   row.prefill_tok_per_s = per_second(row.n_prompt, row.prefill_s);
   row.density = attention.ours() ? density(attended) : std::optional(1.0);
+  if (attention.ours()) row.skipped = share_skipped(attended);
   if (attention.ours()) row.attention_s = seconds(attended.attention_ns);
   if (attention.ours()) row.selection_s = seconds(attended.selection_ns);
   if (attention.ours()) row.linear_s = seconds(attended.linear_ns);

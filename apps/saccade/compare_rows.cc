@@ -79,6 +79,7 @@ ordered_json to_json(const CompareRow& row) {
                        {"decode_attention_s", or_null(row.decode_attention_s)},
                        {"decode_density", or_null(row.decode_density)},
                        {"density", or_null(row.density)},
+                       {"skipped", or_null(row.skipped)},
                        {"kv_bytes", row.kv_bytes},
                        {"ppl", row.fidelity.ppl},
                        {"kl_mean", row.fidelity.kl_mean},
@@ -113,6 +114,7 @@ std::optional<CompareRow> row_from_json(const json& from) try {
                     .decode_attention_s = maybe("decode_attention_s"),
                     .decode_density = maybe("decode_density"),
                     .density = maybe("density"),
+                    .skipped = maybe("skipped"),
                     .kv_bytes = from.at("kv_bytes").get<std::uint64_t>(),
                     .fidelity = {.ppl = number("ppl"),
                                  .kl_mean = number("kl_mean"),
@@ -128,25 +130,25 @@ std::string table_of(const std::vector<CompareRow>& rows) {
   std::size_t width = 4;
   for (const auto& row : rows) width = std::max(width, row.attn.size());
   std::string text = fmt::format(
-      "{:<{}} {:>9} {:>8} {:>8} {:>11} {:>8} {:>8} {:>12} {:>8} {:>7} {:>7} {:>6} {:>9} {:>8} {:>8} {:>9} {:>9} "
+      "{:<{}} {:>9} {:>8} {:>8} {:>11} {:>8} {:>8} {:>12} {:>8} {:>7} {:>7} {:>7} {:>6} {:>9} {:>8} {:>8} {:>9} {:>9} "
       "{:>7}\n",
       "attn", width, "prefill s", "tokens/s", "speed-up", "attention s", "select s", "linear s", "decode tok/s",
-      "density", "mass", "worst", "at", "o error", "KV MiB", "ppl", "KL mean", "KL p99", "top-1");
+      "density", "skipped", "mass", "worst", "at", "o error", "KV MiB", "ppl", "KL mean", "KL p99", "top-1");
   for (const auto& row : rows) {
     const auto mass = summary_of(row.heads);
     const auto of_mass = [&](double MassSummary::*what, const char* format) {
       return cell(mass ? std::optional((*mass).*what) : std::nullopt, format);
     };
     text += fmt::format(
-        "{:<{}} {:>9.2f} {:>8.1f} {:>7.2f}x {:>11} {:>8} {:>8} {:>12.1f} {:>8} {:>7} {:>7} {:>6} {:>9} {:>8.1f} "
+        "{:<{}} {:>9.2f} {:>8.1f} {:>7.2f}x {:>11} {:>8} {:>8} {:>12.1f} {:>8} {:>7} {:>7} {:>7} {:>6} {:>9} {:>8.1f} "
         "{:>8.3f} "
         "{:>9.2e} {:>9.2e} {:>7.4f}\n",
         row.attn, width, row.prefill_s, row.prefill_tok_per_s, rows.front().prefill_s / row.prefill_s,
         cell(row.attention_s), cell(row.selection_s), cell(row.linear_s), row.decode_tok_per_s,
-        cell(row.density, "{:.4f}"), of_mass(&MassSummary::mean, "{:.4f}"), of_mass(&MassSummary::worst, "{:.4f}"),
-        mass ? mass->worst_at : "-", of_mass(&MassSummary::output_error, "{:.2e}"),
-        static_cast<double>(row.kv_bytes) / (1 << 20), row.fidelity.ppl, row.fidelity.kl_mean, row.fidelity.kl_p99,
-        row.fidelity.top1_agreement);
+        cell(row.density, "{:.4f}"), cell(row.skipped, "{:.4f}"), of_mass(&MassSummary::mean, "{:.4f}"),
+        of_mass(&MassSummary::worst, "{:.4f}"), mass ? mass->worst_at : "-",
+        of_mass(&MassSummary::output_error, "{:.2e}"), static_cast<double>(row.kv_bytes) / (1 << 20), row.fidelity.ppl,
+        row.fidelity.kl_mean, row.fidelity.kl_p99, row.fidelity.top1_agreement);
   }
   return text;
 }

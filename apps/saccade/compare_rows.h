@@ -36,6 +36,7 @@ struct CompareRow {
   double decode_tok_per_s = 0;
   std::optional<double> decode_attention_s, decode_density;  ///< of the tokens after the prompt; null as above
   std::optional<double> density;
+  std::optional<double> skipped;  ///< of the visited pairs, those taken by runs
   std::uint64_t kv_bytes = 0;
   judge::Fidelity fidelity;
   /// Of the prompt, and of the tokens after it; empty where nothing was measured per head, and then not in the JSON.

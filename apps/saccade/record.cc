@@ -23,6 +23,7 @@ std::optional<double> density_after(const llama::Record& before, const llama::Re
 
 double share_i16(const llama::Record& record) { return share_of_visited(record, record.pairs_i16); }
 double share_bf16(const llama::Record& record) { return share_of_visited(record, record.pairs_bf16); }
+double share_skipped(const llama::Record& record) { return share_of_visited(record, record.pairs_skipped); }
 
 double linear_share_bf16(const llama::Record& record) {
   return record.linear_flop <= 0 ? 0
@@ -94,6 +95,7 @@ nlohmann::ordered_json to_json(const RunRecord& record) {
           {"heads_dense_by_cost", if_ours(record.attended.heads_dense_by_cost)},
           {"share_i16", if_ours(share_i16(record.attended))},
           {"share_bf16", if_ours(share_bf16(record.attended))},
+          {"share_skipped", if_ours(share_skipped(record.attended))},
           {"calls", if_ours(record.attended.calls)},
           {"calls_not_causal", if_ours(record.attended.calls_not_causal)},
           {"linear", ours ? std::string(name_of(record.attention.plan->linear())) : "ggml"},

@@ -88,6 +88,7 @@ typedef struct saccade_cost {
   int64_t heads_dense_by_rule;
   int64_t heads_dense_by_floor;
   int64_t heads_dense_by_cost;
+  int64_t pairs_skipped; /* of those visited, taken by runs (skip_softmax) */
 } saccade_cost;
 
 /* One call of attention. All but q, k, v and o may be zero. */

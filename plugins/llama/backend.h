@@ -12,8 +12,9 @@ namespace saccade::llama {
 /// What our attention and our linear layers did since the last reset, summed over layers and heads.
 struct Record {
   std::int64_t pairs_visited = 0;
-  std::int64_t pairs_i16 = 0;   ///< of those, pairs that ran in 16-bit fixed point
-  std::int64_t pairs_bf16 = 0;  ///< and pairs that ran in bf16; the others ran in f32
+  std::int64_t pairs_i16 = 0;      ///< of those, pairs that ran in 16-bit fixed point
+  std::int64_t pairs_bf16 = 0;     ///< and pairs that ran in bf16; the others ran in f32
+  std::int64_t pairs_skipped = 0;  ///< of those visited, taken by runs (skip_softmax)
   /// What dense causal attention, or the model's own mask, would have visited.
   std::int64_t pairs_dense = 0;
   /// FLASH_ATTN_EXT nodes that ran here.

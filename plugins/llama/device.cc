@@ -69,6 +69,7 @@ void add(Record& sum, const Record& more) {
   sum.heads_dense_by_floor += more.heads_dense_by_floor;
   sum.heads_dense_by_cost += more.heads_dense_by_cost;
   sum.pairs_bf16 += more.pairs_bf16;
+  sum.pairs_skipped += more.pairs_skipped;
   sum.pairs_dense += more.pairs_dense;
   sum.calls += more.calls;
   sum.calls_not_causal += more.calls_not_causal;
@@ -188,11 +189,11 @@ void backend_free(ggml_backend_t backend) {
     };
     log(GGML_LOG_LEVEL_INFO,
         "saccade: %lld attention nodes ran here (%lld not one causal run) in %.3f s, density %.4f, %.1f %% of it bf16, "
-        "%.1f %% i16 (%s)\n",
+        "%.1f %% i16, %.1f %% skipped (%s)\n",
         static_cast<long long>(done.calls), static_cast<long long>(done.calls_not_causal),
         static_cast<double>(done.attention_ns) * 1e-9, share(done.pairs_visited, done.pairs_dense, 1.0),
         100 * share(done.pairs_bf16, done.pairs_visited, 0.0), 100 * share(done.pairs_i16, done.pairs_visited, 0.0),
-        kernel::matrix_unit_status().c_str());
+        100 * share(done.pairs_skipped, done.pairs_visited, 0.0), kernel::matrix_unit_status().c_str());
   }
   if (done.heads_chosen > 0) {
     log(GGML_LOG_LEVEL_INFO,

@@ -202,6 +202,7 @@ void Runner::run_part(const Part& part, Team& team, Record& record) {
   record.pairs_visited += cost.pairs_visited;
   record.pairs_i16 += cost.pairs_i16;
   record.pairs_bf16 += cost.pairs_bf16;
+  record.pairs_skipped += cost.pairs_skipped;
   if (!chosen.empty()) {
     record.judged_ns += show_to_judge({call, layer_of(part.node), part.heads(), team});
   } else if (ring) {

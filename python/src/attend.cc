@@ -199,6 +199,9 @@ void bind_attend(nb::module_& m) {
           "pairs_bf16", [](const PlannedCost& c) { return c.attend.pairs_bf16; },
           "Of the visited pairs, those in bf16.")
       .def_prop_ro(
+          "pairs_skipped", [](const PlannedCost& c) { return c.attend.pairs_skipped; },
+          "Of the visited pairs, those taken by runs (skip_softmax).")
+      .def_prop_ro(
           "select_flop", [](const PlannedCost& c) { return c.select.flop; }, "FLOP that selectors spent.")
       .def_prop_ro(
           "select_bytes", [](const PlannedCost& c) { return c.select.bytes; }, "Bytes that selectors read.")

@@ -97,6 +97,16 @@ class Walk {
 
   /// Sees what is still in the basket.
   void finish(Edge& edge) {
+    see_rest(edge);
+    cost_.pairs_skipped += seen_.n_skipped();
+  }
+
+  Seen& seen() { return seen_; }
+  const RowMap& rows() const { return rows_; }
+  const AttendCost& cost() const { return cost_; }
+
+ private:
+  void see_rest(Edge& edge) {
     see_waiting(all_);
     if (!some_.empty() &&
         all_->size() <= some_.room()) {  // one call for both: the diagonal's first key is the last full
@@ -108,11 +118,6 @@ class Walk {
     if (!some_.empty()) see_some(some_, edge);
   }
 
-  Seen& seen() { return seen_; }
-  const RowMap& rows() const { return rows_; }
-  const AttendCost& cost() const { return cost_; }
-
- private:
   void take(Range keys, bool full, Edge& edge) {
     if (seen_.alone(keys)) {
       alone_.clear();

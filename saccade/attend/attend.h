@@ -49,11 +49,14 @@ struct AttendCost {
   std::int64_t pairs_visited = 0;
   std::int64_t pairs_i16 = 0;   ///< of those, pairs that ran in 16-bit fixed point
   std::int64_t pairs_bf16 = 0;  ///< and pairs that ran in bf16; the others ran in f32
+  /// Of those visited, pairs that were taken by runs (Where::skips).
+  std::int64_t pairs_skipped = 0;
 
   AttendCost& operator+=(const AttendCost& more) {
     pairs_visited += more.pairs_visited;
     pairs_i16 += more.pairs_i16;
     pairs_bf16 += more.pairs_bf16;
+    pairs_skipped += more.pairs_skipped;
     return *this;
   }
 };

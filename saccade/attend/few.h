@@ -28,6 +28,8 @@ class Few {
     return Precision::kF32;
   }
   Precision see_edge(const AttendCall& call, const Edge& edge);
+  /// Few rows leave nothing out.
+  static std::int64_t n_skipped() { return 0; }
   float finish(Pos row, float* o) const;
   /// Writes what was noted of row r. Requires `wants`.
   void finish_notes(Pos row, float* record) const { notes_->finish(row, row_max_[row], row_sum_[row], 0.0F, record); }

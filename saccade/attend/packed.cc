@@ -37,6 +37,7 @@ PackedRoom::PackedRoom(Layout& layout, Precision precision, Pos head_dim, Pos v_
   if (bf16) return;
   k_scale_ = layout.take<float>(n_blocks * most_keys);
   v_scale_ = layout.take<float>(n_blocks * std::max(v_dim, most_keys));
+  v_runs_ = layout.take<std::int32_t>(n_blocks * run_words());
 }
 
 PackedRoom PackedRoom::at(Pos block) const {
@@ -46,6 +47,7 @@ PackedRoom PackedRoom::at(Pos block) const {
   if (precision_ == Precision::kBf16) return room;
   room.k_scale_ += block * most_keys_;
   room.v_scale_ += block * std::max<Pos>(v_dim_, most_keys_);
+  room.v_runs_ += block * run_words();
   return room;
 }
 
@@ -61,6 +63,7 @@ bool PackedRoom::fill(const kernel::KeyBlock& block) const {
     if (std::isnan(k_scale_[key])) return false;
   }
   kernel::fix_panels(block.v, block.n_keys, v_dim_, reinterpret_cast<std::int32_t*>(v_), v_scale_);
+  kernel::add_runs(reinterpret_cast<std::int32_t*>(v_), block.n_keys, v_dim_, v_runs_);
   return true;
 }
 
@@ -83,6 +86,7 @@ kernel::FixedBlock PackedRoom::fixed_block(Pos n_keys) const {
           .k_scale = k_scale_,
           .v = reinterpret_cast<const std::int32_t*>(v_),
           .v_scale = v_scale_,
+          .v_runs = v_runs_,
           .n_keys = static_cast<int>(n_keys),
           .v_keys = static_cast<int>(n_keys),
           .head_dim = head_dim_,
@@ -92,6 +96,7 @@ kernel::FixedBlock PackedRoom::fixed_block(Pos n_keys) const {
 kernel::FixedBlock PackedRoom::apart_block(Pos n_keys) const {
   kernel::FixedBlock block = fixed_block(n_keys);
   block.v_scale = nullptr;
+  block.v_runs = nullptr;
   block.v_key_scale = v_scale_;
   return block;
 }

@@ -37,12 +37,16 @@ class PackedRoom {
   kernel::Bf16Block bf16_block(Pos n_keys) const;
 
  private:
+  Pos run_words() const { return v_dim_ * ((most_keys_ / 8 + 1) / 2); }
+
   Precision precision_ = Precision::kF32;
   int head_dim_ = 0, v_dim_ = 0;
   Pos most_keys_ = 0;
-  Pos k_words_ = 0, v_words_ = 0;                  // of one block
-  std::uint32_t *k_ = nullptr, *v_ = nullptr;      // words of two numbers, as the kernel wants them
-  float *k_scale_ = nullptr, *v_scale_ = nullptr;  // i16 only; of values: by dimension, or by key
+  Pos k_words_ = 0, v_words_ = 0;              // of one block
+  std::uint32_t *k_ = nullptr, *v_ = nullptr;  // words of two numbers, as the kernel wants them
+  // i16 only; scales of values are by dimension, or by key
+  float *k_scale_ = nullptr, *v_scale_ = nullptr;
+  std::int32_t* v_runs_ = nullptr;
 };
 
 /// Blocks of rounded keys and values that the items of one call share: whoever comes first converts, and what nobody

@@ -74,6 +74,8 @@ Pos Tiles::n_tiles() const { return tiles_of(rows_.size()); }
 
 void Tiles::start(const AttendCall& call, const RowMap& rows) {
   rows_ = rows;
+  skip_log2_ = std::log2(static_cast<float>(rows.set->where->skips()));  // -inf: nothing
+  n_skipped_ = 0;
   const auto dim = static_cast<int>(head_dim_);
   for (Pos first = 0; first < rows.size(); first += kRows) {
     const Pos n = std::min(kRows, rows.size() - first);
@@ -131,7 +133,8 @@ kernel::FixedTile Tiles::fixed_tile(Pos i) const {
           .o = plain.o,
           .row_max = plain.row_max,
           .row_sum = plain.row_sum,
-          .n_rows = plain.n_rows};
+          .n_rows = plain.n_rows,
+          .skip_log2 = skip_log2_};
 }
 
 kernel::Bf16Tile Tiles::bf16_tile(Pos i) const {
@@ -184,7 +187,7 @@ void Tiles::visit_plain(const AttendCall& call, Pos i, const kernel::TileMask& m
 void Tiles::visit_fixed(Pos i, const kernel::FixedBlock& block, const std::uint32_t* visible) {
   kernel::FixedTile rows = fixed_tile(i);
   rows.notes = before(i);
-  kernel::visit_fixed(rows, block, scale_, visible, scores_);
+  n_skipped_ += kernel::visit_fixed(rows, block, scale_, visible, scores_);
   after(i);
 }
 

@@ -34,6 +34,8 @@ class Tiles {
   Precision see_all(const AttendCall& call, const Gathered& keys, const Gathered* next);
   /// Each row sees what the edge, asked about these queries, says. Returns in which numbers.
   Precision see_edge(const AttendCall& call, const Edge& edge);
+  /// Pairs of a row and a key that went by runs since `start`.
+  std::int64_t n_skipped() const { return n_skipped_; }
   /// Writes row r, normalised, to o [v_dim]; returns its natural lse. Requires that rows come in order.
   float finish(Pos row, float* o);
   /// Writes what was noted of row r. Requires `wants`.
@@ -69,6 +71,8 @@ class Tiles {
   float shift_of(Pos row) const;
 
   RowMap rows_;
+  float skip_log2_ = kernel::kSkipNothing;
+  std::int64_t n_skipped_ = 0;
   Pos head_dim_, v_dim_;
   float scale_;                // its magnitude
   Precision precision_;        // that this call may run in

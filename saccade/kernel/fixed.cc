@@ -15,6 +15,8 @@ namespace {
 
 constexpr int kLanes = 16;
 constexpr int kHigh = 8;  // 8 x 3 accumulators of 32 registers, as in visit-inl.h
+constexpr int kRunKeys = kHigh, kRuns = kBlockKeys / kRunKeys;
+constexpr float kGuess = 2.0F;  // a run's weight as a multiple of its largest, where there is nothing to go by
 constexpr float kNegInf = -std::numeric_limits<float>::infinity();
 constexpr float kLeastLog = -127.0F;  // of what has no weight at all: 0 x -inf would be NaN
 
@@ -234,13 +236,26 @@ template <bool kApart, int kWide>
   }
 }
 
+/// The largest scores of each run of keys, and of all of them.
+template <int kWide>
+struct Tops {
+  __m512 run[kRuns][kWide], all[kWide];
+};
+
 template <int kWide>
 [[gnu::always_inline]] inline void score_block(const FixedTile& tile, const FixedBlock& block, float* scores,
-                                               __m512 (&top)[kWide]) {
-  for (int n = 0; n < kWide; ++n) top[n] = _mm512_set1_ps(kNegInf);
-  int key = 0;
-  for (; key + kHigh <= block.n_keys; key += kHigh) score_keys<kHigh, kWide>(block, key, tile.q, scores, top);
-  for (; key < block.n_keys; ++key) score_keys<1, kWide>(block, key, tile.q, scores, top);
+                                               Tops<kWide>& top) {
+  for (int n = 0; n < kWide; ++n) top.all[n] = _mm512_set1_ps(kNegInf);
+  for (int key = 0; key < block.n_keys; key += kRunKeys) {
+    __m512(&of_run)[kWide] = top.run[key / kRunKeys];
+    for (int n = 0; n < kWide; ++n) of_run[n] = _mm512_set1_ps(kNegInf);
+    if (key + kRunKeys <= block.n_keys) {
+      score_keys<kRunKeys, kWide>(block, key, tile.q, scores, of_run);
+    } else {
+      for (int one = key; one < block.n_keys; ++one) score_keys<1, kWide>(block, one, tile.q, scores, of_run);
+    }
+    for (int n = 0; n < kWide; ++n) top.all[n] = _mm512_max_ps(top.all[n], of_run[n]);
+  }
 }
 
 /// Joins a block's weights, in units of `step` for the sums and of `o_step` for o, into the running softmax.
@@ -259,43 +274,222 @@ template <bool kApart, int kWide>
 
 constexpr float kLog2e = 1.4426950408889634F;
 
+/// Where a block's weights go: what `visit_columns` finds out before it weighs.
 template <int kWide>
-[[gnu::noinline]] void visit_columns(const FixedTile& tile, const FixedBlock& block, float scale, float* scores) {
-  __m512 top[kWide];
+struct Joint {
+  __m512 factor[kWide];  // scores to log2
+  __m512 base[kWide];    // log2 of a step of the block's weights
+  __m512 alpha[kWide];   // what becomes of the sums so far
+  __m512 step[kWide];    // of the block's weights, in units of the sums
+};
+
+/// Runs of keys that are weighed one by one for 16 rows: as many as `n`, ascending.
+struct Kept {
+  int n = 0;
+  std::uint8_t run[kRuns];
+  __m512 strong = _mm512_setzero_ps();  // their largest weights, in steps, added up
+  __m512 weak[kRuns];                   // the largest weight of each of the others; 0 for these
+};
+
+/// A run stays where a row that is in use would give one of its keys at least a share 2^skip_log2 of what it has summed
+/// so far (rounded down to a power of two). Requires row_max as it is after the block, row_sum as it was before.
+template <int kWide>
+[[gnu::always_inline]] inline Kept keep_runs(const FixedTile& tile, const Joint<kWide>& joint, const Tops<kWide>& top,
+                                             int n_runs, int n) {
+  const __m512 sum = _mm512_mul_ps(joint.alpha[n], _mm512_load_ps(tile.row_sum + n * kLanes));
+  const __m512 so_far = _mm512_getexp_ps(_mm512_max_ps(_mm512_set1_ps(1.0F), sum));
+  const __m512 limit =
+      _mm512_add_ps(_mm512_add_ps(_mm512_load_ps(tile.row_max + n * kLanes), so_far), _mm512_set1_ps(tile.skip_log2));
+  const auto in_use = static_cast<__mmask16>((1U << std::min(kLanes, tile.n_rows - n * kLanes)) - 1);
+  Kept kept;
+  for (int run = 0; run < n_runs; ++run) {
+    const __m512 most = _mm512_mul_ps(top.run[run][n], joint.factor[n]);
+    const __m512 weight = exp2_of(_mm512_sub_ps(most, joint.base[n]));
+    const bool stays = _mm512_mask_cmp_ps_mask(in_use, most, limit, _CMP_NLT_UQ) != 0;
+    kept.run[kept.n] = static_cast<std::uint8_t>(run);
+    kept.n += stays;
+    kept.weak[run] = stays ? _mm512_setzero_ps() : weight;
+    if (stays) kept.strong = _mm512_add_ps(kept.strong, weight);
+  }
+  return kept;
+}
+
+/// Runs that are not weighed key by key go by their mean value: two runs to a word, in steps for each key of theirs.
+struct Rest {
+  __m512i words[kRuns / 2];
+  __m512 sum;  // of the weights of all their keys
+};
+
+/// A run of 8 keys weighs as many of its largest as the kept ones of the row do.
+[[gnu::always_inline]] inline Rest weigh_rest(const Kept& kept, int n_runs, __m512 sum) {
+  const __mmask16 known = _mm512_cmp_ps_mask(kept.strong, _mm512_setzero_ps(), _CMP_GT_OQ);
+  const __m512 ratio = _mm512_mask_div_ps(_mm512_set1_ps(kGuess), known, sum, kept.strong);
+  const __m512 each = _mm512_min_ps(_mm512_set1_ps(1.0F), _mm512_mul_ps(ratio, _mm512_set1_ps(1.0F / kRunKeys)));
+  Rest rest{.sum = _mm512_setzero_ps()};
+  for (int run = 0; run < n_runs; run += 2) {
+    const __m512 low = _mm512_mul_ps(kept.weak[run], each);
+    const __m512 high = run + 1 < n_runs ? _mm512_mul_ps(kept.weak[run + 1], each) : _mm512_setzero_ps();
+    rest.sum = _mm512_fmadd_ps(_mm512_set1_ps(kRunKeys), _mm512_add_ps(low, high), rest.sum);
+    rest.words[run / 2] = _mm512_or_si512(_mm512_cvtps_epi32(low), _mm512_slli_epi32(_mm512_cvtps_epi32(high), 16));
+  }
+  return rest;
+}
+
+/// As mix_dims, of kept runs and 16 rows: kPanels x 8 dimensions from `dim` on.
+template <int kPanels>
+[[gnu::always_inline]] inline void mix_kept(const FixedBlock& block, const Kept& kept, int dim,
+                                            const std::int32_t* weights, const Rest& rest, __m512 alpha, __m512 step,
+                                            float* o) {
+  const std::ptrdiff_t panel = (block.v_keys + 1) / 2 * kPanel;
+  const std::int32_t* v = block.v + dim / kPanel * panel;
+  __m512i sum[kPanels * kPanel];
+#pragma clang loop unroll(full)
+  for (int i = 0; i < kPanels * kPanel; ++i) sum[i] = _mm512_setzero_si512();
+  for (int at = 0; at < kept.n; ++at) {
+    const int first = kept.run[at] * (kRunKeys / 2);
+    const int end = std::min(first + kRunKeys / 2, (block.n_keys + 1) / 2);
+    for (int pair = first; pair < end; ++pair) {
+      const __m512i words = _mm512_load_si512(weights + pair * kTileRows);
+#pragma clang loop unroll(full)
+      for (int i = 0; i < kPanels * kPanel; ++i) {
+        const std::int32_t value = v[i / kPanel * panel + pair * kPanel + i % kPanel];
+        sum[i] = _mm512_dpwssd_epi32(sum[i], words, _mm512_set1_epi32(value));
+      }
+    }
+  }
+  const int n_words = (block.n_keys / kRunKeys + 1) / 2;
+  const std::int32_t* runs = block.v_runs + dim / kPanel * n_words * kPanel;
+  for (int word = 0; word < n_words; ++word, runs += kPanel) {
+#pragma clang loop unroll(full)
+    for (int i = 0; i < kPanels * kPanel; ++i) {
+      const std::int32_t value = runs[i / kPanel * n_words * kPanel + i % kPanel];
+      sum[i] = _mm512_dpwssd_epi32(sum[i], rest.words[word], _mm512_set1_epi32(value));
+    }
+  }
+#pragma clang loop unroll(full)
+  for (int i = 0; i < kPanels * kPanel; ++i) {
+    float* at = o + (dim + i) * kTileRows;
+    const __m512 added = _mm512_mul_ps(_mm512_cvtepi32_ps(sum[i]), _mm512_set1_ps(block.v_scale[dim + i]));
+    _mm512_store_ps(at, _mm512_fmadd_ps(_mm512_load_ps(at), alpha, _mm512_mul_ps(added, step)));
+  }
+}
+
+/// Weighs the kept runs of 16 rows; the words of the others become 0 where probes read them. Returns their sums.
+template <bool kNotes>
+[[gnu::always_inline]] inline __m512 weigh_kept(const FixedBlock& block, const Kept& kept, __m512 factor, __m512 base,
+                                                const float* scores, float* words, const Notes* notes,
+                                                Noted<1>& noted) {
+  if (notes) {
+    for (int pair = 0; pair < (block.n_keys + 1) / 2; ++pair) {
+      _mm512_store_ps(words + pair * kTileRows, _mm512_setzero_ps());
+    }
+  }
+  __m512 sum = _mm512_setzero_ps();
+  for (int at = 0; at < kept.n; ++at) {
+    const int key = kept.run[at] * kRunKeys;
+    __m512 some[1];
+    weigh_pairs<kNotes, 1>(std::min(kRunKeys, block.n_keys - key), {factor}, {base}, scores + key * kTileRows,
+                           words + key / 2 * kTileRows, kNotes ? notes->distance + key : nullptr, some, noted);
+    sum = _mm512_add_ps(sum, some[0]);
+  }
+  return sum;
+}
+
+/// What the rows keep of a block. Returns the pairs of a row and a key that go by runs; 0, and nothing of `kept`,
+/// where those are too few to be worth the three rounds over the values.
+template <int kWide>
+[[gnu::always_inline]] inline int keep(const FixedTile& tile, const Joint<kWide>& joint, const Tops<kWide>& top,
+                                       int n_keys, Kept (&kept)[kWide]) {
+  if (tile.skip_log2 == kNegInf || n_keys % kRunKeys != 0) return 0;
+  const int n_runs = n_keys / kRunKeys;
+  int n_kept = 0, n_by_run = 0;
+  for (int n = 0; n < kWide; ++n) {
+    kept[n] = keep_runs<kWide>(tile, joint, top, n_runs, n);
+    n_kept += kept[n].n;
+    n_by_run += (n_runs - kept[n].n) * kRunKeys * std::min(kLanes, tile.n_rows - n * kLanes);
+  }
+  constexpr int kTax = 8;  // an eighth
+  return n_kept * (kTax + 1) > kWide * n_runs * kTax ? 0 : n_by_run;
+}
+
+/// Joins what was kept of a block, and the rest of it, into the running softmax.
+template <int kWide>
+[[gnu::always_inline]] inline void join_kept(const FixedTile& tile, const FixedBlock& block, const Kept (&kept)[kWide],
+                                             const float* weights, const __m512 (&sums)[kWide],
+                                             const Joint<kWide>& joint) {
+  const int n_runs = block.n_keys / kRunKeys;
+  for (int n = 0; n < kWide; ++n) {
+    const int at = n * kLanes;
+    const __m512 alpha = joint.alpha[n], step = joint.step[n];
+    const Rest rest = weigh_rest(kept[n], n_runs, sums[n]);
+    float* sum = tile.row_sum + at;
+    const __m512 added = _mm512_mul_ps(_mm512_add_ps(sums[n], rest.sum), step);
+    _mm512_store_ps(sum, _mm512_fmadd_ps(_mm512_load_ps(sum), alpha, added));
+    const auto* words = reinterpret_cast<const std::int32_t*>(weights + at);
+    int dim = 0;
+    for (; dim + 2 * kPanel <= block.v_dim; dim += 2 * kPanel)
+      mix_kept<2>(block, kept[n], dim, words, rest, alpha, step, tile.o + at);
+    if (dim < block.v_dim) mix_kept<1>(block, kept[n], dim, words, rest, alpha, step, tile.o + at);
+  }
+}
+
+template <int kWide>
+[[gnu::noinline]] int visit_columns(const FixedTile& tile, const FixedBlock& block, float scale, float* scores) {
+  Tops<kWide> top;
   score_block<kWide>(tile, block, scores, top);
   constexpr float kLog2Steps = 12.0F;
-  __m512 factor[kWide], base[kWide], alpha[kWide], step[kWide], sums[kWide], fall[kWide], shift[kWide];
+  Joint<kWide> joint;
+  __m512 sums[kWide], fall[kWide], shift[kWide];
   for (int n = 0; n < kWide; ++n) {
     const int at = n * kLanes;
     const __m512 steps = _mm512_set1_ps(kLog2Steps);
-    factor[n] = _mm512_mul_ps(_mm512_load_ps(tile.q_scale + at), _mm512_set1_ps(scale * kLog2e));
-    const __m512 block_max = _mm512_mul_ps(top[n], factor[n]);
+    joint.factor[n] = _mm512_mul_ps(_mm512_load_ps(tile.q_scale + at), _mm512_set1_ps(scale * kLog2e));
+    const __m512 block_max = _mm512_mul_ps(top.all[n], joint.factor[n]);
     const __m512 old = _mm512_load_ps(tile.row_max + at);
     const __m512 now = _mm512_max_ps(old, block_max);
     _mm512_store_ps(tile.row_max + at, now);
     fall[n] = _mm512_sub_ps(old, now);
-    alpha[n] = exp2_of(fall[n]);
+    joint.alpha[n] = exp2_of(fall[n]);
     shift[n] = _mm512_sub_ps(_mm512_sub_ps(block_max, now), steps);
-    step[n] = exp2_of(shift[n]);
-    base[n] = _mm512_sub_ps(block_max, steps);
+    joint.step[n] = exp2_of(shift[n]);
+    joint.base[n] = _mm512_sub_ps(block_max, steps);
   }
   float* words = tile.notes ? tile.notes->weights : scores;
+  const bool notes = tile.notes && tile.notes->log_sum;
   Noted<kWide> noted;
-  if (tile.notes && tile.notes->log_sum) {
-    weigh_pairs<true, kWide>(block.n_keys, factor, base, scores, words, tile.notes->distance, sums, noted);
+  Kept kept[kWide];
+  const int n_by_run = keep<kWide>(tile, joint, top, block.n_keys, kept);
+  if (n_by_run > 0) {
+    for (int n = 0; n < kWide; ++n) {
+      const int at = n * kLanes;
+      Noted<1> one;
+      sums[n] = notes ? weigh_kept<true>(block, kept[n], joint.factor[n], joint.base[n], scores + at, words + at,
+                                         tile.notes, one)
+                      : weigh_kept<false>(block, kept[n], joint.factor[n], joint.base[n], scores + at, words + at,
+                                          tile.notes, one);
+      noted.logs[n] = one.logs[0], noted.distances[n] = one.distances[0];
+    }
+  } else if (notes) {
+    weigh_pairs<true, kWide>(block.n_keys, joint.factor, joint.base, scores, words, tile.notes->distance, sums, noted);
   } else {
-    weigh_pairs<false, kWide>(block.n_keys, factor, base, scores, words, nullptr, sums, noted);
+    weigh_pairs<false, kWide>(block.n_keys, joint.factor, joint.base, scores, words, nullptr, sums, noted);
   }
-  if (tile.notes) join_notes<kWide>(tile, noted, factor, sums, alpha, step, fall, shift);
-  join<false, kWide>(tile, block, words, sums, alpha, step, step);
+  if (tile.notes) join_notes<kWide>(tile, noted, joint.factor, sums, joint.alpha, joint.step, fall, shift);
+  if (n_by_run > 0) {
+    join_kept<kWide>(tile, block, kept, words, sums, joint);
+  } else {
+    join<false, kWide>(tile, block, words, sums, joint.alpha, joint.step, joint.step);
+  }
+  return n_by_run;
 }
 
 /// The same where each key has its own scale and rows may not see all of them: two more passes over the scores.
 template <int kWide>
 [[gnu::noinline]] void visit_apart(const FixedTile& tile, const FixedBlock& block, float scale,
                                    const std::uint32_t* visible, float* scores) {
-  __m512 top[kWide];
-  score_block<kWide>(tile, block, scores, top);
+  Tops<kWide> tops;
+  score_block<kWide>(tile, block, scores, tops);
+  __m512(&top)[kWide] = tops.all;
   if (visible) hide<kWide>(visible, block.n_keys, scores, top);
   __m512 factor[kWide], base[kWide], alpha[kWide], step[kWide], sums[kWide], unit[kWide], fall[kWide], shift[kWide];
   const __m512 nothing = _mm512_set1_ps(kNegInf);
@@ -327,10 +521,11 @@ template <int kWide>
 }
 
 template <int kWide>
-void visit_wide(const FixedTile& tile, const FixedBlock& block, float scale, const std::uint32_t* visible,
-                float* scratch) {
-  if (block.v_key_scale) return visit_apart<kWide>(tile, block, scale, visible, scratch);
-  visit_columns<kWide>(tile, block, scale, scratch);
+int visit_wide(const FixedTile& tile, const FixedBlock& block, float scale, const std::uint32_t* visible,
+               float* scratch) {
+  if (!block.v_key_scale) return visit_columns<kWide>(tile, block, scale, scratch);
+  visit_apart<kWide>(tile, block, scale, visible, scratch);
+  return 0;
 }
 
 }  // namespace
@@ -348,12 +543,12 @@ void dot_tile_fixed(const std::int16_t* a, const float* a_scale, int n_rows, con
   }
 }
 
-void visit_fixed(const FixedTile& tile, const FixedBlock& block, float scale, const std::uint32_t* visible,
-                 float* scratch) noexcept {
+int visit_fixed(const FixedTile& tile, const FixedBlock& block, float scale, const std::uint32_t* visible,
+                float* scratch) noexcept {
   const int n_vectors = (tile.n_rows + kLanes - 1) / kLanes;
-  if (n_vectors == 3) visit_wide<3>(tile, block, scale, visible, scratch);
-  if (n_vectors == 2) visit_wide<2>(tile, block, scale, visible, scratch);
-  if (n_vectors == 1) visit_wide<1>(tile, block, scale, visible, scratch);
+  if (n_vectors == 3) return visit_wide<3>(tile, block, scale, visible, scratch);
+  if (n_vectors == 2) return visit_wide<2>(tile, block, scale, visible, scratch);
+  return n_vectors == 1 ? visit_wide<1>(tile, block, scale, visible, scratch) : 0;
 }
 
 float fix_row(const float* row, int dim, std::int16_t* out) noexcept {
@@ -403,6 +598,23 @@ void fix_panels(const float* panels, int n_keys, int dim, std::int32_t* out, flo
   }
 }
 
+void add_runs(const std::int32_t* v, int n_keys, int dim, std::int32_t* out) noexcept {
+  const int n_pairs = n_keys / 2, n_runs = n_keys / kRunKeys;
+  for (int at = 0; at < dim; at += kPanel, v += n_pairs * kPanel) {
+    for (int run = 0; run < n_runs; run += 2, out += kPanel) {
+      const auto sum_of = [&](int one) {
+        __m256i sum = _mm256_setzero_si256();
+        for (int pair = one * kRunKeys / 2; one < n_runs && pair < (one + 1) * kRunKeys / 2; ++pair) {
+          sum = _mm256_add_epi16(sum, _mm256_load_si256(reinterpret_cast<const __m256i*>(v + pair * kPanel)));
+        }
+        return _mm256_madd_epi16(sum, _mm256_set1_epi16(1));  // both keys of a word
+      };
+      const __m256i low = _mm256_and_si256(sum_of(run), _mm256_set1_epi32(0xffff));
+      _mm256_store_si256(reinterpret_cast<__m256i*>(out), _mm256_or_si256(low, _mm256_slli_epi32(sum_of(run + 1), 16)));
+    }
+  }
+}
+
 void fix_keys_apart(const float* panels, int n_keys, int dim, std::int32_t* out, float* scale) noexcept {
   const __m256 magnitude = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff));
   const int n_pairs = (n_keys + 1) / 2;
@@ -440,12 +652,13 @@ void fix_keys_apart(const float* panels, int n_keys, int dim, std::int32_t* out,
 
 // Another architecture, or a compiler that does not know VNNI: has_fixed() is false there and none of this is called.
 namespace saccade::kernel {
-void visit_fixed(const FixedTile&, const FixedBlock&, float, const std::uint32_t*, float*) noexcept {}
+int visit_fixed(const FixedTile&, const FixedBlock&, float, const std::uint32_t*, float*) noexcept { return 0; }
 void dot_tile_fixed(const std::int16_t*, const float*, int, const std::int32_t*, const float*, int, float*,
                     std::ptrdiff_t) noexcept {}
 float fix_row(const float*, int, std::int16_t*) noexcept { return 0.0F; }
 void fix_panels(const float*, int, int, std::int32_t*, float*) noexcept {}
 void fix_keys_apart(const float*, int, int, std::int32_t*, float*) noexcept {}
+void add_runs(const std::int32_t*, int, int, std::int32_t*) noexcept {}
 }  // namespace saccade::kernel
 
 #endif

@@ -36,15 +36,16 @@ static_assert((kRowNorm + 256.5) * (kRowNorm + 256.5) < 2147483648.0 && kMaxHead
 bool has_fixed() noexcept;
 
 struct FixedBlock {
-  const std::int16_t* k = nullptr;     ///< [n_keys, head_dim]
-  const float* k_scale = nullptr;      ///< [n_keys]: k = k_int k_scale
-  const std::int32_t* v = nullptr;     ///< [v_dim / 8, (v_keys + 1) / 2, 8]: two keys in one word, the earlier one low
-  const float* v_scale = nullptr;      ///< [v_dim]; null where each key has its own
-  const float* v_key_scale = nullptr;  ///< [n_keys]; null where each dimension has its own
-  int n_keys = 0;                      ///< the first so many are visited
-  int v_keys = 0;                      ///< >= n_keys: that v holds
-  int head_dim = 0;                    ///< of q and k
-  int v_dim = 0;                       ///< of v and o
+  const std::int16_t* k = nullptr;  ///< [n_keys, head_dim]
+  const float* k_scale = nullptr;   ///< [n_keys]: k = k_int k_scale
+  const std::int32_t* v = nullptr;  ///< [v_dim / 8, (v_keys + 1) / 2, 8]: two keys in one word, the earlier one low
+  const float* v_scale = nullptr;   ///< [v_dim]; null where each key has its own
+  const std::int32_t* v_runs = nullptr;  ///< as v, of sums of 8 keys; null where each key has its own scale
+  const float* v_key_scale = nullptr;    ///< [n_keys]; null where each dimension has its own
+  int n_keys = 0;                        ///< the first so many are visited
+  int v_keys = 0;                        ///< >= n_keys: that v holds
+  int head_dim = 0;                      ///< of q and k
+  int v_dim = 0;                         ///< of v and o
 };
 
 struct FixedTile {
@@ -55,14 +56,17 @@ struct FixedTile {
   float* row_sum = nullptr;
   int n_rows = 0;
   const Notes* notes = nullptr;  ///< as in Tile
+  float skip_log2 = kSkipNothing;
 };
 
-/// As `visit`, for finite inputs, without soft cap or bias. `scale` > 0 multiplies q.k. `visible` as in TileMask.
+/// As `visit`, for finite inputs, without soft cap or bias. `scale` > 0 multiplies q.k. `visible` as in TileMask. Keys
+/// too faint for skip_log2 go by runs of 8, for 16 rows together, but in blocks whose keys have scales of their own
+/// (where/skip_softmax.h). Returns the pairs of a row in use and a key that went so.
 ///
 /// Requires  has_fixed(); 64-byte aligned buffers; `scratch`: kBlockKeys x kTileRows floats; with a mask a block whose
 ///           keys have scales of their own
-void visit_fixed(const FixedTile& tile, const FixedBlock& block, float scale, const std::uint32_t* visible,
-                 float* scratch) noexcept;
+int visit_fixed(const FixedTile& tile, const FixedBlock& block, float scale, const std::uint32_t* visible,
+                float* scratch) noexcept;
 
 /// out[i, j] = a_i . b_j, rows b in the lanes of a tile, two dimensions in one word as in FixedTile::q; all rows as
 /// fix_row leaves them, so that a product is off by about 1e-5 |a_i| |b_j|, by sqrt(dim) / 32,000 of that at most (all
@@ -82,6 +86,10 @@ float fix_row(const float* row, int dim, std::int16_t* out) noexcept;
 
 /// A block of f32 panels (as load_panels leaves them, all finite) to packed pairs and their scales.
 void fix_panels(const float* panels, int n_keys, int dim, std::int32_t* out, float* scale) noexcept;
+
+/// Sums of each 8 keys of a packed block, packed likewise: [dim / 8, (n_keys / 8 + 1) / 2, 8]. Keys after the last
+/// whole 8 are left out.
+void add_runs(const std::int32_t* v, int n_keys, int dim, std::int32_t* out) noexcept;
 
 /// The same with a scale for each key, [n_keys]; a key that is not finite becomes 0, its scale NaN.
 void fix_keys_apart(const float* panels, int n_keys, int dim, std::int32_t* out, float* scale) noexcept;

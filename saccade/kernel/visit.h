@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 
 #include "saccade/base/view.h"
 #include "saccade/kernel/notes.h"
@@ -49,6 +50,9 @@ struct Tile {
   int n_rows = 0;                ///< rows in use; the lanes beyond are computed and ignored
   const Notes* notes = nullptr;  ///< what is kept beside, for probes; null: nothing
 };
+
+/// A share, as log2, of what a row has summed so far, below which keys need not be weighed one by one; this is: none.
+inline constexpr float kSkipNothing = -std::numeric_limits<float>::infinity();
 
 /// Adds what the rows of the tile see in the block to their running softmax.
 ///   s = rule(q.k) + bias;  m' = max(m, max s);  o = o exp(m - m') + exp(s - m') v

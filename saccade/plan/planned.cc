@@ -40,6 +40,7 @@ class Placed final : public Where {
     inner_->visits({q_block.begin - begin_, q_block.end - begin_}, out);
   }
   void mask(Pos q_pos, Range keys, std::uint32_t* words) const override { inner_->mask(q_pos - begin_, keys, words); }
+  double skips() const override { return inner_->skips(); }
 
  private:
   WherePtr inner_;
@@ -76,6 +77,7 @@ class Until final : public Where {
   }
   void mask(Pos q_pos, Range keys, std::uint32_t* words) const override { inner_->mask(q_pos, keys, words); }
   Pos q_step() const override { return inner_->q_step(); }
+  double skips() const override { return inner_->skips(); }
 
  private:
   const Where* inner_;

@@ -112,8 +112,49 @@ class Joined final : public Choice {
   std::vector<ChoicePtr> parts_;
 };
 
+/// A choice whose faint keys may go by runs: its patterns say so once all is chosen (`choose`), since heads may
+/// turn dense until then.
+class Skipping final : public Choice {
+ public:
+  Skipping(ChoicePtr inner, double share)
+      : inner_(std::move(inner)),
+        share_(share),
+        pattern_(inner_->pattern() ? saccade::skipping(inner_->pattern(), share) : nullptr) {}
+
+  WherePtr pattern() const override { return pattern_; }
+  void choose(const SelectCall& call, Selection& out) const override { inner_->choose(call, out); }
+  void review(const SelectCall& call, Selection& chosen) const override { inner_->review(call, chosen); }
+  bool reviews() const override { return inner_->reviews(); }
+  void climb(const SelectCall& call, std::vector<Selection>& rungs) const override { inner_->climb(call, rungs); }
+  void deal(const SelectCall& call, const std::vector<Selection>& rungs, Selection& out) const override {
+    inner_->deal(call, rungs, out);
+  }
+  bool deals() const override { return inner_->deals(); }
+  double skips() const override { return share_; }
+  SelectTraits traits() const override {
+    SelectTraits traits = inner_->traits();
+    traits.exact_on_selection = false;
+    return traits;
+  }
+  const ChoicePtr& inner() const { return inner_; }
+
+ private:
+  ChoicePtr inner_;
+  double share_;
+  WherePtr pattern_;
+};
+
+/// Says so in every pattern; heads that share one go on sharing.
+void let_skip(double share, Selection& chosen) {
+  std::map<WherePtr, WherePtr> made;
+  for (WherePtr& where : chosen.of_head) {
+    WherePtr& skipped = made[where];
+    if (skipped == nullptr) skipped = skipping(where, share);
+    where = skipped;
+  }
+}
+
 ChoicePtr join(Join how, std::vector<ChoicePtr> parts) {
-  SACCADE_ASSERT(!parts.empty(), "a union or intersection has at least one part");
   if (parts.size() == 1) return std::move(parts.front());
   std::vector<WherePtr> patterns;
   for (const ChoicePtr& part : parts) {
@@ -168,11 +209,49 @@ Selection all_dense(const SelectCall& call) {
   return chosen;
 }
 
+/// Without saying what is too faint.
+Selection choose_keys(const Choice& choice, const SelectCall& call, Foresight* foresight) {
+  if (call.fallbacks && foresight != nullptr && !foresight->worth_choosing(call)) return all_dense(call);
+  Selection chosen;
+  try {
+    choice.choose(call, chosen);
+    if (choice.reviews() || choice.deals()) {  // alone: it looks at nothing
+      make_choice(where::None{})->choose(call, chosen);
+      if (choice.deals()) choice.deal(call, {chosen}, chosen);
+      choice.review(call, chosen);
+    }
+  } catch (const std::bad_alloc&) {
+    fail_machine("where: not enough memory to select keys");
+  }
+  SACCADE_ASSERT(chosen.of_head.size() == call.heads.size(), "a pattern for each head");
+  if (call.fallbacks) {
+    const double saved = run_dense_where_nothing_is_saved(call, chosen);
+    if (foresight != nullptr) foresight->learn(call, pairs_spent(call, chosen), saved);
+  }
+  return chosen;
+}
+
 }  // namespace
 
 ChoicePtr make_choice(WherePtr pattern) { return std::make_shared<Pattern>(std::move(pattern)); }
 
+const ChoicePtr& nothing() {
+  static const ChoicePtr none = make_choice(where::None{});
+  return none;
+}
+
+ChoicePtr skipping(ChoicePtr choice, double share) { return std::make_shared<Skipping>(std::move(choice), share); }
+
 ChoicePtr unite(std::vector<ChoicePtr> parts) {
+  const auto skips = [](const ChoicePtr& part) { return part->skips() > 0; };
+  if (std::ranges::count_if(parts, skips) > 1) fail_user("where: one skip_softmax in a spec is enough");
+  if (const auto skipper = std::ranges::find_if(parts, skips); skipper != parts.end()) {
+    const double share = (*skipper)->skips();
+    *skipper = dynamic_cast<const Skipping&>(**skipper).inner();
+    return skipping(unite(std::move(parts)), share);
+  }
+  std::erase(parts, nothing());
+  if (parts.empty()) return nothing();
   if (std::ranges::count_if(parts, &Choice::deals) > 1)
     fail_user("where: one within in a spec says how strong the rest is");
   return join(Join::kUnite, std::move(parts));
@@ -180,8 +259,8 @@ ChoicePtr unite(std::vector<ChoicePtr> parts) {
 
 ChoicePtr intersect(std::vector<ChoicePtr> parts) {
   for (const ChoicePtr& part : parts) {
-    if (part->reviews() || part->deals()) {
-      fail_user("where: floor and within look at what stands beside them, joined by +, not by &");
+    if (part->reviews() || part->deals() || part->skips() > 0) {
+      fail_user("where: floor, within and skip_softmax go by what stands beside them, joined by +, not by &");
     }
   }
   return join(Join::kIntersect, std::move(parts));
@@ -217,23 +296,8 @@ void Foresight::learn(const SelectCall& call, double spent, double saved) {
 
 Selection choose(const Choice& choice, const SelectCall& call, Foresight* foresight) {
   if (call.memory != nullptr) call.memory->begin_call(call);
-  if (call.fallbacks && foresight != nullptr && !foresight->worth_choosing(call)) return all_dense(call);
-  Selection chosen;
-  try {
-    choice.choose(call, chosen);
-    if (choice.reviews() || choice.deals()) {  // alone: it looks at nothing
-      make_choice(where::None{})->choose(call, chosen);
-      if (choice.deals()) choice.deal(call, {chosen}, chosen);
-      choice.review(call, chosen);
-    }
-  } catch (const std::bad_alloc&) {
-    fail_machine("where: not enough memory to select keys");
-  }
-  SACCADE_ASSERT(chosen.of_head.size() == call.heads.size(), "a pattern for each head");
-  if (call.fallbacks) {
-    const double saved = run_dense_where_nothing_is_saved(call, chosen);
-    if (foresight != nullptr) foresight->learn(call, pairs_spent(call, chosen), saved);
-  }
+  Selection chosen = choose_keys(choice, call, foresight);
+  if (choice.skips() > 0) let_skip(choice.skips(), chosen);
   return chosen;
 }
 

@@ -35,6 +35,9 @@ class Choice {
   virtual void deal(const SelectCall& /*call*/, const std::vector<Selection>& /*rungs*/, Selection& /*out*/) const {}
   virtual bool deals() const { return false; }
 
+  /// Of the keys that it shows, those that weigh less than this share may go by runs (`skip_softmax`); 0: none.
+  virtual double skips() const { return 0; }
+
   virtual SelectTraits traits() const { return {.prefill = true, .decode = true}; }
 };
 
@@ -54,8 +57,26 @@ concept Reviewer = requires(const M m, const SelectCall& call, Selection& chosen
   { M::kTraits } -> std::convertible_to<SelectTraits>;
 };
 
+/// What it offers when it says which of the keys that others show are too faint to be weighed one by one.
+template <class M>
+concept Skipper = requires(const M m) {
+  { m.skips() } -> std::same_as<double>;
+  { M::kTraits } -> std::convertible_to<SelectTraits>;
+};
+
 /// The pattern as a choice.
 ChoicePtr make_choice(WherePtr pattern);
+
+/// `none`, as a choice: the empty union.
+const ChoicePtr& nothing();
+
+/// What any of the parts shows (`+`), `nothing` without parts; one that deals says how strong the others are in each
+/// head, those that review look at what came of it, what one that skips may leave out, all of it may. Errors:
+/// Fault::kUser when two of them deal, or skip.
+ChoicePtr unite(std::vector<ChoicePtr> parts);
+
+/// What `choice` shows, of which keys that weigh below `share` may go by runs. Requires 0 < share <= 1.
+ChoicePtr skipping(ChoicePtr choice, double share);
 
 /// A selector that can be had at several strengths from one look at the data; whatever says how strong it is does not
 /// count then.
@@ -109,20 +130,19 @@ template <class M>
 ChoicePtr make_choice(M mechanism) {
   if constexpr (WhereMechanism<M>) {
     return make_choice(make_where(std::move(mechanism)));
+  } else if constexpr (Skipper<M>) {
+    mechanism.check();
+    return skipping(nothing(), mechanism.skips());  // until it is joined to others
   } else {
     static_assert(Selector<M> || Reviewer<M> || Dealer<M>,
-                  "a mechanism of where/ has visits and admits, or choose, or review, or deal");
+                  "a mechanism of where/ has visits and admits, or choose, or review, or deal, or skips");
     if constexpr (requires { mechanism.check(); }) mechanism.check();
     return std::make_shared<detail::ChoiceOf<M>>(std::move(mechanism));
   }
 }
 
-/// What any of the parts shows (`+`); one that deals says how strong the others are in each head, those that review
-/// look at what came of it. Requires at least one part. Errors: Fault::kUser when two of them deal.
-ChoicePtr unite(std::vector<ChoicePtr> parts);
-
-/// What all of the parts show (`&`). Requires at least one part. Errors: Fault::kUser when one of them reviews
-/// or deals.
+/// What all of the parts show (`&`). Requires at least one part. Errors: Fault::kUser when one of them reviews,
+/// deals or skips.
 ChoicePtr intersect(std::vector<ChoicePtr> parts);
 
 /// Does choosing pay? What it cost the last time and what it saved, for one choice in one layer; prompts and single

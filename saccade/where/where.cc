@@ -61,6 +61,20 @@ class Joined final : public Where {
   std::vector<WherePtr> parts_;
 };
 
+class Skipping final : public Where {
+ public:
+  Skipping(WherePtr inner, double share) : inner_(std::move(inner)), share_(share) {}
+  bool admits(Pos q_pos, Pos k_pos) const override { return inner_->admits(q_pos, k_pos); }
+  void visits(Range q_block, VisitList& out) const override { inner_->visits(q_block, out); }
+  void mask(Pos q_pos, Range keys, std::uint32_t* words) const override { inner_->mask(q_pos, keys, words); }
+  Pos q_step() const override { return inner_->q_step(); }
+  double skips() const override { return share_; }
+
+ private:
+  WherePtr inner_;
+  double share_;
+};
+
 WherePtr join(Join how, std::vector<WherePtr> parts) {
   if (parts.size() == 1) return std::move(parts.front());
   return std::make_shared<Joined>(how, std::move(parts));
@@ -71,5 +85,7 @@ WherePtr join(Join how, std::vector<WherePtr> parts) {
 WherePtr unite(std::vector<WherePtr> parts) { return join(Join::kUnite, std::move(parts)); }
 
 WherePtr intersect(std::vector<WherePtr> parts) { return join(Join::kIntersect, std::move(parts)); }
+
+WherePtr skipping(WherePtr where, double share) { return std::make_shared<Skipping>(std::move(where), share); }
 
 }  // namespace saccade

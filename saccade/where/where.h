@@ -35,6 +35,10 @@ class Where {
   /// visits() is sharp for blocks of queries that begin and end at multiples of this position: one step sees few keys
   /// that not all of it sees. A larger or unaligned block gets the union, with masks. 1: sharp for any block.
   virtual Pos q_step() const { return 1; }
+
+  /// Keys that weigh less than this share of what their row has summed so far may go by runs (where/skip_softmax.h);
+  /// 0: none.
+  virtual double skips() const { return 0; }
 };
 
 using WherePtr = std::shared_ptr<const Where>;
@@ -88,5 +92,8 @@ WherePtr unite(std::vector<WherePtr> parts);
 
 /// Keys that all of the parts admit (`&` in a spec). Requires at least one part.
 WherePtr intersect(std::vector<WherePtr> parts);
+
+/// The same keys, of which those below `share` may go by runs (Where::skips). Requires 0 < share <= 1.
+WherePtr skipping(WherePtr where, double share);
 
 }  // namespace saccade

@@ -10,7 +10,7 @@ from cli import Cli, page_data
 
 class Compare(Cli):
     KEYS = ["attn", "n_prompt", "prefill_s", "prefill_tok_per_s", "attention_s", "selection_s", "linear_s", "decode_tok_per_s",
-            "decode_attention_s", "decode_density", "density", "kv_bytes", "ppl", "kl_mean", "kl_p99", "top1_agreement",
+            "decode_attention_s", "decode_density", "density", "skipped", "kv_bytes", "ppl", "kl_mean", "kl_p99", "top1_agreement",
             "mass_mean", "mass_worst", "mass_worst_at", "output_error",
             "decode_mass_mean", "decode_mass_worst", "decode_mass_worst_at", "decode_output_error"]
     SPECS = ["ggml", "ggml(fa=off)", "dense", "window(64)+sink(4)", "none"]

@@ -14,7 +14,7 @@ class Run(Cli):
     KEYS = ["model", "attn", "skips_attention", "n_prompt", "n_reused", "n_generated", "n_text", "n_text_given", "n_ctx",
             "ubatch", "yarn", "threads", "stop", "prefill_s", "prefill_tok_per_s", "decode_s", "decode_tok_per_s", "attention_s",
             "selection_s", "pairs_visited", "pairs_dense", "density", "prefill_density", "decode_density", "heads_chosen",
-            "heads_dense_by_rule", "heads_dense_by_floor", "heads_dense_by_cost", "share_i16", "share_bf16", "calls",
+            "heads_dense_by_rule", "heads_dense_by_floor", "heads_dense_by_cost", "share_i16", "share_bf16", "share_skipped", "calls",
             "calls_not_causal", "linear", "linear_s", "linear_calls", "linear_share_bf16", "kv_bytes", "answer"]
 
     def test_the_record(self):

@@ -81,7 +81,7 @@ TEST_F(SkipSoftmax, EqualsItsDefinition) {
 TEST_F(SkipSoftmax, MissesNoMoreThanTheFaintKeysWeigh) {
   for (const Pos head_dim : {40, 64, 128}) {
     for (const Pos q_len : {17, 48, 100}) {
-      constexpr double kShare = 0.03;
+      constexpr double kShare = 0.1;
       AttendCase c = behind(static_cast<std::uint64_t>(head_dim + q_len), q_len, 1000, kShare);
       c.head_dim = head_dim, c.n_heads = 3, c.gain = 3.0F, c.team = 3;
       const Problem problem(c);
@@ -141,7 +141,7 @@ TEST_F(SkipSoftmax, ATinyShareLeavesEveryBit) {
 }
 
 TEST_F(SkipSoftmax, ProbesChangeNoBit) {
-  const Problem problem(behind(8, 100, 1000, 0.03));
+  const Problem problem(behind(8, 100, 1000, 0.1));
   Output alone = problem.output(), watched = problem.output();
   EXPECT_GT(problem.run(alone, team_of(2), used_workspace()).pairs_skipped, 0);
   see::Entropy entropy;

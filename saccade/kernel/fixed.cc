@@ -287,8 +287,7 @@ struct Joint {
 struct Kept {
   int n = 0;
   std::uint8_t run[kRuns];
-  __m512 strong = _mm512_setzero_ps();  // their largest weights, in steps, added up
-  __m512 weak[kRuns];                   // the largest weight of each of the others; 0 for these
+  std::uint32_t bits = 0;  // the same
 };
 
 /// A run stays where a row that is in use would give one of its keys at least a share 2^skip_log2 of what it has summed
@@ -304,12 +303,10 @@ template <int kWide>
   Kept kept;
   for (int run = 0; run < n_runs; ++run) {
     const __m512 most = _mm512_mul_ps(top.run[run][n], joint.factor[n]);
-    const __m512 weight = exp2_of(_mm512_sub_ps(most, joint.base[n]));
     const bool stays = _mm512_mask_cmp_ps_mask(in_use, most, limit, _CMP_NLT_UQ) != 0;
     kept.run[kept.n] = static_cast<std::uint8_t>(run);
     kept.n += stays;
-    kept.weak[run] = stays ? _mm512_setzero_ps() : weight;
-    if (stays) kept.strong = _mm512_add_ps(kept.strong, weight);
+    kept.bits |= static_cast<std::uint32_t>(stays) << run;
   }
   return kept;
 }
@@ -320,17 +317,26 @@ struct Rest {
   __m512 sum;  // of the weights of all their keys
 };
 
-/// A run of 8 keys weighs as many of its largest as the kept ones of the row do.
-[[gnu::always_inline]] inline Rest weigh_rest(const Kept& kept, int n_runs, __m512 sum) {
-  const __mmask16 known = _mm512_cmp_ps_mask(kept.strong, _mm512_setzero_ps(), _CMP_GT_OQ);
-  const __m512 ratio = _mm512_mask_div_ps(_mm512_set1_ps(kGuess), known, sum, kept.strong);
+/// A run of 8 keys weighs as many of its largest as the kept ones of the row do, whose weights come to `sum`.
+template <int kWide>
+[[gnu::always_inline]] inline Rest weigh_rest(const Joint<kWide>& joint, const Tops<kWide>& top, const Kept& kept,
+                                              int n_runs, int n, __m512 sum) {
+  __m512 strong = _mm512_setzero_ps(), weak = _mm512_setzero_ps(), largest[kRuns];
+  for (int run = 0; run < n_runs; ++run) {
+    const __m512 weight = exp2_of(_mm512_fmsub_ps(top.run[run][n], joint.factor[n], joint.base[n]));
+    const bool stays = (kept.bits >> run & 1U) != 0;
+    largest[run] = stays ? _mm512_setzero_ps() : weight;
+    weak = _mm512_add_ps(weak, largest[run]);
+    if (stays) strong = _mm512_add_ps(strong, weight);
+  }
+  const __mmask16 known = _mm512_cmp_ps_mask(strong, _mm512_setzero_ps(), _CMP_GT_OQ);
+  const __m512 ratio = _mm512_mask_div_ps(_mm512_set1_ps(kGuess), known, sum, strong);
   const __m512 each = _mm512_min_ps(_mm512_set1_ps(1.0F), _mm512_mul_ps(ratio, _mm512_set1_ps(1.0F / kRunKeys)));
-  Rest rest{.sum = _mm512_setzero_ps()};
+  Rest rest{.sum = _mm512_mul_ps(_mm512_mul_ps(each, _mm512_set1_ps(kRunKeys)), weak)};
   for (int run = 0; run < n_runs; run += 2) {
-    const __m512 low = _mm512_mul_ps(kept.weak[run], each);
-    const __m512 high = run + 1 < n_runs ? _mm512_mul_ps(kept.weak[run + 1], each) : _mm512_setzero_ps();
-    rest.sum = _mm512_fmadd_ps(_mm512_set1_ps(kRunKeys), _mm512_add_ps(low, high), rest.sum);
-    rest.words[run / 2] = _mm512_or_si512(_mm512_cvtps_epi32(low), _mm512_slli_epi32(_mm512_cvtps_epi32(high), 16));
+    const __m512 high = run + 1 < n_runs ? largest[run + 1] : _mm512_setzero_ps();
+    const __m512i words = _mm512_slli_epi32(_mm512_cvtps_epi32(_mm512_mul_ps(high, each)), 16);
+    rest.words[run / 2] = _mm512_or_si512(_mm512_cvtps_epi32(_mm512_mul_ps(largest[run], each)), words);
   }
   return rest;
 }
@@ -396,7 +402,7 @@ template <bool kNotes>
 }
 
 /// What the rows keep of a block. Returns the pairs of a row and a key that go by runs; 0, and nothing of `kept`,
-/// where those are too few to be worth the three rounds over the values.
+/// where those are less than a quarter, not worth three rounds over the values.
 template <int kWide>
 [[gnu::always_inline]] inline int keep(const FixedTile& tile, const Joint<kWide>& joint, const Tops<kWide>& top,
                                        int n_keys, Kept (&kept)[kWide]) {
@@ -408,20 +414,19 @@ template <int kWide>
     n_kept += kept[n].n;
     n_by_run += (n_runs - kept[n].n) * kRunKeys * std::min(kLanes, tile.n_rows - n * kLanes);
   }
-  constexpr int kTax = 8;  // an eighth
-  return n_kept * (kTax + 1) > kWide * n_runs * kTax ? 0 : n_by_run;
+  return 4 * n_kept > 3 * kWide * n_runs ? 0 : n_by_run;
 }
 
 /// Joins what was kept of a block, and the rest of it, into the running softmax.
 template <int kWide>
-[[gnu::always_inline]] inline void join_kept(const FixedTile& tile, const FixedBlock& block, const Kept (&kept)[kWide],
-                                             const float* weights, const __m512 (&sums)[kWide],
-                                             const Joint<kWide>& joint) {
+[[gnu::always_inline]] inline void join_kept(const FixedTile& tile, const FixedBlock& block, const Tops<kWide>& top,
+                                             const Kept (&kept)[kWide], const float* weights,
+                                             const __m512 (&sums)[kWide], const Joint<kWide>& joint) {
   const int n_runs = block.n_keys / kRunKeys;
   for (int n = 0; n < kWide; ++n) {
     const int at = n * kLanes;
     const __m512 alpha = joint.alpha[n], step = joint.step[n];
-    const Rest rest = weigh_rest(kept[n], n_runs, sums[n]);
+    const Rest rest = weigh_rest<kWide>(joint, top, kept[n], n_runs, n, sums[n]);
     float* sum = tile.row_sum + at;
     const __m512 added = _mm512_mul_ps(_mm512_add_ps(sums[n], rest.sum), step);
     _mm512_store_ps(sum, _mm512_fmadd_ps(_mm512_load_ps(sum), alpha, added));
@@ -476,7 +481,7 @@ template <int kWide>
   }
   if (tile.notes) join_notes<kWide>(tile, noted, joint.factor, sums, joint.alpha, joint.step, fall, shift);
   if (n_by_run > 0) {
-    join_kept<kWide>(tile, block, kept, words, sums, joint);
+    join_kept<kWide>(tile, block, top, kept, words, sums, joint);
   } else {
     join<false, kWide>(tile, block, words, sums, joint.alpha, joint.step, joint.step);
   }

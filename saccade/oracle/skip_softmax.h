@@ -44,7 +44,7 @@ inline SkippedRows skip_softmax(const std::vector<std::vector<double>>& scores,
       }
     }
     const auto n_kept = static_cast<std::size_t>(std::count(keeps, keeps + kRuns, true));
-    const bool all = n_kept * 9 > kRuns * 8;  // too few to be worth it
+    const bool all = n_kept * 4 > kRuns * 3;  // too few to be worth it
     if (!all) out.n_skipped += static_cast<std::int64_t>((kRuns - n_kept) * kRun * n_rows);
     for (std::size_t r = 0; r < n_rows; ++r) {
       const auto weight = [&](std::size_t key) { return std::exp2(log2e * scores[r][block + key] - most[r]); };

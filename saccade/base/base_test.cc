@@ -68,11 +68,14 @@ TEST(Team, ParallelForVisitsEveryItemOnce) {
     const auto team = make_thread_team(size);
     for (const Pos n_items : {0, 1, 2, 1000}) {
       std::vector<std::atomic<int>> visits(static_cast<std::size_t>(n_items));
-      parallel_for(*team, n_items, [&](Pos item, int worker) {
+      const auto visit = [&](Pos item, int worker) {
         EXPECT_LT(worker, size);
         ++visits[static_cast<std::size_t>(item)];
-      });
+      };
+      parallel_for(*team, n_items, visit);
       for (const auto& n : visits) EXPECT_EQ(n, 1);
+      parallel_for_runs(*team, n_items, visit);
+      for (const auto& n : visits) EXPECT_EQ(n, 2);
     }
   }
 }

@@ -4,6 +4,7 @@
 #include <memory>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "saccade/base/view.h"
 
@@ -54,6 +55,23 @@ void parallel_for(Team& team, Pos n_items, Body&& body) {
   std::atomic<Pos> next{0};
   team.run([&](int worker) {
     for (Pos item; (item = next.fetch_add(1, std::memory_order_relaxed)) < n_items;) body(item, worker);
+  });
+}
+
+/// The same for items whose neighbours lie side by side in memory: each worker takes a run of them in order, then what
+/// is left of the others' runs.
+template <class Body>
+void parallel_for_runs(Team& team, Pos n_items, Body&& body) {
+  const Pos n_runs = team.size();
+  std::vector<std::atomic<Pos>> next(static_cast<std::size_t>(n_runs));
+  for (Pos run = 0; run < n_runs; ++run) next[static_cast<std::size_t>(run)] = n_items * run / n_runs;
+  team.run([&](int worker) {
+    for (Pos turn = 0; turn < n_runs; ++turn) {
+      const Pos run = (worker + turn) % n_runs;
+      const Pos end = n_items * (run + 1) / n_runs;
+      std::atomic<Pos>& at = next[static_cast<std::size_t>(run)];
+      for (Pos item; (item = at.fetch_add(1, std::memory_order_relaxed)) < end;) body(item, worker);
+    }
   });
 }
 

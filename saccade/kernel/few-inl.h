@@ -9,8 +9,8 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <type_traits>
 
-#include "hwy/cache_control.h"
 #include "hwy/highway.h"
 #include "saccade/kernel/few.h"
 
@@ -112,9 +112,17 @@ struct Listed {
   const std::byte* const* list;
 };
 
-/// Asks for `bytes` of memory that is read soon.
+/// Asks for `bytes` of memory that are read soon: each line of 64 bytes is asked for once, by whom it begins in, or,
+/// where the next bytes lie elsewhere, by whoever has a part of it. Into L2, which has room for the blocks at hand and
+/// the next ones: on their way through an L1 of 32 KiB these push out what is at work (head_dim 64 1.4 times, 256 twice
+/// as slow on a Zen 4).
+template <class Rows>
 HWY_INLINE void prefetch(const std::byte* from, std::ptrdiff_t bytes) {
-  for (std::ptrdiff_t i = 0; i < bytes; i += 64) hwy::Prefetch(from + i);
+  constexpr std::uintptr_t kLine = 64;
+  const std::byte* end = from + bytes;
+  if (std::is_same_v<Rows, Spaced>) from += kLine - 1;
+  from -= reinterpret_cast<std::uintptr_t>(from) % kLine;
+  for (; from < end; from += kLine) __builtin_prefetch(from, 0, 2);
 }
 
 template <DType kType>
@@ -165,7 +173,7 @@ HWY_NOINLINE void score(const FewRows& rows, const RawBlock& block, float* HWY_R
   for (int key = 0; key < block.n_keys; key += kN) {
     const int n = std::min(kN, block.n_keys - key);
     for (int j = 0; j < n; ++j) {
-      prefetch(ahead(key + j), bytes);
+      prefetch<Rows>(ahead(key + j), bytes);
       convert<kType>(row(key + j), dim, k + j * dim);
     }
     dot<n_groups>(rows.q, k, dim, scores + key * kSide);
@@ -247,7 +255,7 @@ HWY_INLINE void mix_keys(DV d, const RawBlock& block, const float* HWY_RESTRICT 
   for (int key = 0; key < block.n_keys; ++key) {
     hn::Vec<DV> vs[kWide];
     for (int n = 0; n < kWide; ++n) vs[n] = load<kType>(d, row(key), i + n * kStride);
-    prefetch(ahead(key) + ahead_begin, kBytes);
+    prefetch<Rows>(ahead(key) + ahead_begin, kBytes);
     const float* weight = weights + at(0, key);
     for (int r = 0; r < kRows; ++r) {
       const auto w = hn::Set(d, weight[at(r, 0)]);

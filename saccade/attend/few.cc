@@ -22,14 +22,12 @@ kernel::RawRows ahead_of(const View& view, Pos begin, Pos head) {
 
 }  // namespace
 
-float* Few::take_scratch(Layout& layout) {
-  return layout.take<float>(kFew * kernel::kBlockKeys + 16 * kernel::kMaxHeadDim);
-}
+float* Few::take_scratch(Layout& layout) { return layout.take<float>(kFew * kernel::kBlockKeys); }
 
 Few::Few(Layout& layout, const AttendCall& call, float* scratch, const RowWants* wants)
     : head_dim_(call.q.dim),
       v_dim_(call.v.dim),
-      q_(layout.take<float>(kFew * head_dim_)),
+      q_(layout.take<float>(kernel::packed_few(static_cast<int>(head_dim_)))),
       o_(layout.take<float>(kFew * v_dim_)),
       row_max_(layout.take<float>(kFew)),
       row_sum_(layout.take<float>(kFew)),

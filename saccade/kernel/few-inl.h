@@ -1,11 +1,13 @@
 // The visit kernel for few rows, compiled once per target by few.cc.
 //
-// Four rows lie side by side in a vector, each with the next few dimensions of its query (AVX-512: 4 rows x 4
-// dimensions). A key, converted to f32 once for all rows, is read four dimensions at a time as a broadcast, so that
-// every lane works and sums over lanes are needed only once a vector. Scores lie the same way with keys in the place of
-// dimensions, so that the softmax takes four rows at a time. Values meet the weights with dimensions in all lanes.
+// A vector is four blocks (AVX-512: of four lanes), each of which ends up with one row's dot product. A key, converted
+// in a register, is multiplied by four vectors of queries: in the s-th, block b holds row b ^ s, at the dimensions that
+// the key has there. So no key is stored or broadcast, and sums over lanes come down to swapping blocks once a key.
+// Scores lie with four rows side by side, each with the next few keys, so that the softmax takes four rows at a time.
+// Values meet the weights with dimensions in all lanes.
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -38,27 +40,43 @@ inline constexpr int kEach = kLanes / kSide;             ///< dimensions, later 
 inline constexpr int kGroupScores = kBlockKeys * kSide;  ///< floats from one group's scores to the next one's
 inline constexpr float kNegInf = -std::numeric_limits<float>::infinity();
 
-/// Keys converted, and multiplied, at a time: 16 sums (8 where there are 16 registers) hide a multiply-add's latency.
-constexpr int keys_at_once(int n_groups) { return (HWY_TARGET <= HWY_AVX3 ? 16 : 8) / n_groups; }
+/// Vectors of queries, and so sums, a key takes for `n` rows of one group.
+constexpr int sums_of_group(int n) { return n <= 2 ? n : kSide; }
+constexpr int sums_of(int n_rows) {
+  return sums_of_group(std::min(n_rows, kSide)) + sums_of_group(n_rows - std::min(n_rows, kSide));
+}
+
+/// Sums held in registers at a time: 16 of 32, or 8 of 16, hide a multiply-add's latency.
+inline constexpr int kSums = HWY_TARGET <= HWY_AVX3 ? 16 : 8;
 
 /// Where the score of a row and a key lies.
 constexpr int at(int row, int key) {
   return row / kSide * kGroupScores + key / kEach * kLanes + row % kSide * kEach + key % kEach;
 }
 
-/// The same `kEach` floats for every row of the group.
-HWY_INLINE V for_each_row(const float* from) {
-  const D d;
+/// Blocks 0 and 1, and 2 and 3, in each other's place.
+HWY_INLINE V swap_blocks(V v) {
   if constexpr (kEach == 4) {
-    return hn::LoadDup128(d, from);
+    return hn::SwapAdjacentBlocks(v);
   } else if constexpr (kEach == 2) {
-    const hn::Repartition<double, D> d64;
-    double two;
-    std::memcpy(&two, from, sizeof two);
-    return hn::BitCast(d, hn::Set(d64, two));
+    return hn::Shuffle1032(v);
   } else {
-    return hn::Set(d, *from);
+    return hn::Shuffle2301(v);
   }
+}
+
+/// The sums of a key, `kApart` vectors apart, whose s-th has row b ^ s in block b, to one with row b there. The rows'
+/// bits do not depend on which rows lie beside them.
+template <int kN, int kApart>
+HWY_INLINE V fold(const V* sum) {
+  V pairs, others;
+  if constexpr (kN == 4) {
+    pairs = hn::Add(sum[0], swap_blocks(sum[kApart]));
+    others = hn::Add(sum[2 * kApart], swap_blocks(sum[3 * kApart]));
+  } else {
+    pairs = others = hn::Add(sum[0], swap_blocks(sum[kN == 2 ? kApart : 0]));
+  }
+  return hn::Add(pairs, hn::ConcatLowerUpper(D(), others, others));
 }
 
 /// kEach vectors [row][dimension], one a key, summed over dimensions to one vector [row][key].
@@ -125,58 +143,67 @@ HWY_INLINE void prefetch(const std::byte* from, std::ptrdiff_t bytes) {
   for (; from < end; from += kLine) __builtin_prefetch(from, 0, 2);
 }
 
+/// kLanes elements of a row, zeros past its end.
 template <DType kType>
-HWY_INLINE void convert(const std::byte* row, int dim, float* HWY_RESTRICT out) {
-  const D d;
-  const F8 d8;
-  int i = 0;
-  for (; i + 4 * kLanes <= dim; i += 4 * kLanes) {
-    V four[4];  // all read before any is written, so that a block's scale is read once
-    for (int n = 0; n < 4; ++n) four[n] = load<kType>(d, row, i + n * kLanes);
-    for (int n = 0; n < 4; ++n) hn::StoreU(four[n], d, out + i + n * kLanes);
+HWY_INLINE V load_to_end(const std::byte* row, int at, int dim) {
+  if constexpr (kLanes > kStep) {
+    if (at + kLanes > dim) return hn::ZeroExtendVector(D(), load<kType>(row, at));
   }
-  for (; i + kLanes <= dim; i += kLanes) hn::StoreU(load<kType>(d, row, i), d, out + i);
-  for (; i < dim; i += kStep) hn::StoreU(load<kType>(d8, row, i), d8, out + i);
-}
-
-/// Scores of some keys and `n` groups of rows. q: packed; k: [keys, dim]
-template <int n>
-HWY_INLINE void dot(const float* HWY_RESTRICT q, const float* HWY_RESTRICT k, int dim, float* HWY_RESTRICT scores) {
-  const D d;
-  constexpr int kN = keys_at_once(n);
-  V sum[n][kN];
-  for (int g = 0; g < n; ++g) {
-    for (int key = 0; key < kN; ++key) sum[g][key] = hn::Zero(d);
-  }
-  for (int i = 0; i < dim; i += kEach) {
-    V qs[n];
-    for (int g = 0; g < n; ++g) qs[g] = hn::Load(d, q + (g * dim + i) * kSide);
-    for (int key = 0; key < kN; ++key) {
-      const V ks = for_each_row(k + key * dim + i);
-      for (int g = 0; g < n; ++g) sum[g][key] = hn::MulAdd(qs[g], ks, sum[g][key]);
-    }
-  }
-  for (int g = 0; g < n; ++g) {
-    for (int key = 0; key < kN; key += kEach) {
-      hn::Store(sums_by_key(&sum[g][key]), d, scores + g * kGroupScores + key * kSide);
-    }
-  }
+  return load<kType>(D(), row, at);
 }
 
 /// All rows' dots with all keys of the block; keys past the end get garbage.
-template <DType kType, int n_groups, class Rows>
-HWY_NOINLINE void score(const FewRows& rows, const RawBlock& block, float* HWY_RESTRICT k, float* HWY_RESTRICT scores) {
-  constexpr int kN = keys_at_once(n_groups);
+template <DType kType, int kN, class Rows>
+HWY_NOINLINE void score(const float* HWY_RESTRICT q, const RawBlock& block, float* HWY_RESTRICT scores) {
+  const D d;
+  constexpr int kGroups = kN > kSide ? 2 : 1;
+  constexpr int kKeys = std::min<int>(8, std::bit_floor(static_cast<unsigned>(kSums / kN)));  // at once
+  constexpr int kTogether = std::max(kKeys, kEach);
   const int dim = block.head_dim;
   const auto bytes = static_cast<std::ptrdiff_t>(row_bytes(kType, dim));
   const Rows row(block.k), ahead(block.k_ahead);
-  for (int key = 0; key < block.n_keys; key += kN) {
-    const int n = std::min(kN, block.n_keys - key);
-    for (int j = 0; j < n; ++j) {
-      prefetch<Rows>(ahead(key + j), bytes);
-      convert<kType>(row(key + j), dim, k + j * dim);
+  for (int key = 0; key < block.n_keys; key += kTogether) {
+    V dots[kGroups][kTogether];
+    for (int first = 0; first < kTogether; first += kKeys) {
+      const std::byte* keys[kKeys];
+      for (int j = 0; j < kKeys; ++j) {
+        const int n = std::min(key + first + j, block.n_keys - 1);
+        prefetch<Rows>(ahead(n), bytes);
+        keys[j] = row(n);
+      }
+      V sum[kN][kKeys];
+      for (int s = 0; s < kN; ++s) {
+        for (int j = 0; j < kKeys; ++j) sum[s][j] = hn::Zero(d);
+      }
+      const auto multiply = [&](int i, const auto& key_at) {
+        V k[kKeys];
+        for (int j = 0; j < kKeys; ++j) k[j] = key_at(j);
+        for (int s = 0; s < kN; ++s) {
+          const V qs = hn::Load(d, q + i * kN + s * kLanes);
+          for (int j = 0; j < kKeys; ++j) sum[s][j] = hn::MulAdd(qs, k[j], sum[s][j]);
+        }
+      };
+      if constexpr (block_len(kType) == 1) {
+        for (int i = 0; i < dim; i += kLanes) multiply(i, [&](int j) { return load_to_end<kType>(keys[j], i, dim); });
+      } else {
+        for (int at = 0; at < dim; at += 32) {
+          V scale[kKeys];
+          for (int j = 0; j < kKeys; ++j) scale[j] = scale_of(d, block_of<kType>(keys[j], at));
+          for (int i = at; i < at + 32; i += kLanes) {
+            multiply(i, [&](int j) { return load<kType>(d, keys[j], i, scale[j]); });
+          }
+        }
+      }
+      for (int j = 0; j < kKeys; ++j) {
+        dots[0][first + j] = fold<std::min(kN, kSide), kKeys>(&sum[0][j]);
+        if constexpr (kGroups == 2) dots[1][first + j] = fold<kN - kSide, kKeys>(&sum[kSide][j]);
+      }
     }
-    dot<n_groups>(rows.q, k, dim, scores + key * kSide);
+    for (int g = 0; g < kGroups; ++g) {
+      for (int j = 0; j < kTogether; j += kEach) {
+        hn::Store(sums_by_key(&dots[g][j]), d, scores + g * kGroupScores + (key + j) * kSide);
+      }
+    }
   }
 }
 
@@ -286,11 +313,10 @@ HWY_INLINE void mix_seen(const RawBlock& block, const float* HWY_RESTRICT weight
   }
 }
 
-/// kRows x kWide accumulators: 16 of 32 registers, or 8 of 16, hide the latency of the multiply-adds.
 template <int kRows, DType kType, class Rows>
 HWY_NOINLINE void mix_rows(const RawBlock& block, const float* weights, float* o) {
-  constexpr int kSums = HWY_TARGET <= HWY_AVX3 ? 16 : 8;
-  constexpr int kWide = std::clamp(kSums / kRows, 1, 4);
+  // Half as many again as kSums, where that saves five or six rows another round through the values.
+  constexpr int kWide = std::min<int>(4, std::bit_floor(static_cast<unsigned>(kSums * 3 / 2 / kRows)));
   int i = 0;
   for (; i + kWide * kLanes <= block.v_dim; i += kWide * kLanes) {
     mix_keys<kRows, kWide, kType, Rows>(D(), block, weights, i, o);
@@ -299,20 +325,24 @@ HWY_NOINLINE void mix_rows(const RawBlock& block, const float* weights, float* o
   for (; i < block.v_dim; i += kStep) mix_keys<kRows, 1, kType, Rows>(F8(), block, weights, i, o);
 }
 
+/// Calls `f.operator()<n>()` for the first of the numbers that is at least `least`.
+template <int kFirst, int... kMore, class F>
+HWY_INLINE void with_count(int least, const F& f) {
+  if constexpr (sizeof...(kMore) > 0) {
+    if (least > kFirst) return with_count<kMore...>(least, f);
+  }
+  f.template operator()<kFirst>();
+}
+
 template <DType kType, class Rows>
 void mix(const FewRows& rows, const RawBlock& block, const FewMask& mask, const float* weights) {
   if (mask.visible) {
     for (int r = 0; r < rows.n_rows; ++r) {
       mix_seen<kType, Rows>(block, weights + at(r, 0), mask.visible + r * (kBlockKeys / 32), rows.o + r * block.v_dim);
     }
-  } else if (rows.n_rows == 1) {
-    mix_rows<1, kType, Rows>(block, weights, rows.o);
-  } else if (rows.n_rows == 2) {
-    mix_rows<2, kType, Rows>(block, weights, rows.o);
-  } else if (rows.n_rows <= 4) {
-    mix_rows<4, kType, Rows>(block, weights, rows.o);
   } else {
-    mix_rows<8, kType, Rows>(block, weights, rows.o);
+    with_count<1, 2, 4, 5, 6, 7, 8>(rows.n_rows,
+                                    [&]<int kRows>() { mix_rows<kRows, kType, Rows>(block, weights, rows.o); });
   }
 }
 
@@ -334,13 +364,10 @@ HWY_INLINE void with_type(DType type, const F& f) {
 }
 
 template <class Rows>
-inline void visit_rows(const FewRows& rows, const RawBlock& block, const FewMask& mask, ScoreRule rule,
-                       float* scratch) {
-  float* scores = scratch;
-  float* k = scratch + kFewRows * kBlockKeys;
+inline void visit_rows(const FewRows& rows, const RawBlock& block, const FewMask& mask, ScoreRule rule, float* scores) {
   with_type(block.k_dtype, [&]<DType kType>() {
-    rows.n_rows <= kSide ? score<kType, 1, Rows>(rows, block, k, scores)
-                         : score<kType, 2, Rows>(rows, block, k, scores);
+    with_count<1, 2, 4, 5, 6, 8>(sums_of(rows.n_rows),
+                                 [&]<int kN>() { score<kType, kN, Rows>(rows.q, block, scores); });
   });
   const Shaper<D> shaper(D(), rule, mask.bias != nullptr);
   if (mask.visible || !shaper.plain()) shape(rows.n_rows, block.n_keys, mask, shaper, scores);
@@ -360,16 +387,20 @@ inline void visit_rows(const FewRows& rows, const RawBlock& block, const FewMask
   with_type(block.v_dtype, [&]<DType kType>() { mix<kType, Rows>(rows, block, mask, scores); });
 }
 
-inline void visit(const FewRows& rows, const RawBlock& block, const FewMask& mask, ScoreRule rule, float* scratch) {
-  block.k.list ? visit_rows<Listed>(rows, block, mask, rule, scratch)
-               : visit_rows<Spaced>(rows, block, mask, rule, scratch);
+inline void visit(const FewRows& rows, const RawBlock& block, const FewMask& mask, ScoreRule rule, float* scores) {
+  block.k.list ? visit_rows<Listed>(rows, block, mask, rule, scores)
+               : visit_rows<Spaced>(rows, block, mask, rule, scores);
 }
 
 inline void pack_q(const float* HWY_RESTRICT q, int n_rows, int dim, float* HWY_RESTRICT out) {
-  for (int row = 0; row < kFewRows; ++row) {
-    for (int i = 0; i < dim; ++i) {
-      out[(row / kSide * dim + i / kEach * kEach) * kSide + row % kSide * kEach + i % kEach] =
-          row < n_rows ? q[row * dim + i] : 0.0F;
+  const int first = sums_of_group(std::min(n_rows, kSide)), n = sums_of(n_rows);
+  for (int i = 0; i < dim; i += kLanes) {
+    for (int s = 0; s < n; ++s) {
+      for (int lane = 0; lane < kLanes; ++lane) {
+        const int block = lane / kEach;
+        const int row = s < kSide ? (block ^ s) % first : kSide + (block ^ (s - kSide)) % (n - kSide);
+        *out++ = row < n_rows && i + lane < dim ? q[row * dim + i + lane] : 0.0F;
+      }
     }
   }
 }

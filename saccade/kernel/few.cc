@@ -9,8 +9,8 @@
 HWY_BEFORE_NAMESPACE();
 namespace saccade::kernel::HWY_NAMESPACE {
 
-void VisitFew(const FewRows& rows, const RawBlock& block, const FewMask& mask, ScoreRule rule, float* scratch) {
-  few::visit(rows, block, mask, rule, scratch);
+void VisitFew(const FewRows& rows, const RawBlock& block, const FewMask& mask, ScoreRule rule, float* scores) {
+  few::visit(rows, block, mask, rule, scores);
 }
 
 void PackFew(const float* q, int n_rows, int head_dim, float* out) { few::pack_q(q, n_rows, head_dim, out); }
@@ -29,8 +29,8 @@ void pack_few(const float* q, int n_rows, int head_dim, float* out) noexcept {
 }
 
 void visit_few(const FewRows& rows, const RawBlock& block, const FewMask& mask, ScoreRule rule,
-               float* scratch) noexcept {
-  HWY_DYNAMIC_DISPATCH(VisitFew)(rows, block, mask, rule, scratch);
+               float* scores) noexcept {
+  HWY_DYNAMIC_DISPATCH(VisitFew)(rows, block, mask, rule, scores);
 }
 
 }  // namespace saccade::kernel

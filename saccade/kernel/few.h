@@ -45,15 +45,16 @@ struct FewMask {
   const float* bias = nullptr;             ///< [n_rows, kBlockKeys], added to scaled scores; null: none
 };
 
-/// Queries [n_rows, head_dim] to the form the kernel reads, [kFewRows, head_dim] floats in an order of its own.
-/// `head_dim` is a multiple of 8.
+/// Floats that pack_few writes at most.
+constexpr int packed_few(int head_dim) { return kFewRows * ((head_dim + 15) / 16 * 16); }
+
+/// Queries [n_rows, head_dim] to the form the kernel reads, in an order of its own. `head_dim` is a multiple of 8.
 void pack_few(const float* q, int n_rows, int head_dim, float* out) noexcept;
 
 /// The same as `visit` (see there), for few rows: lanes hold dimensions beside rows, so that few of them idle.
 ///
-/// Requires  64-byte aligned buffers; `scratch`: kFewRows x kBlockKeys + 16 x kMaxHeadDim floats
-/// Cost      2 (head_dim + v_dim) n_keys n_rows FLOP, rows in fours; each key and value read from memory once
-void visit_few(const FewRows& rows, const RawBlock& block, const FewMask& mask, ScoreRule rule,
-               float* scratch) noexcept;
+/// Requires  64-byte aligned buffers; `scores`: scratch of kFewRows x kBlockKeys floats
+/// Cost      2 (head_dim + v_dim) n_keys n_rows FLOP, a third row as four; each key and value read from memory once
+void visit_few(const FewRows& rows, const RawBlock& block, const FewMask& mask, ScoreRule rule, float* scores) noexcept;
 
 }  // namespace saccade::kernel

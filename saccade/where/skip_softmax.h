@@ -22,7 +22,7 @@ namespace saccade::where {
 ///           look at three keys and for rows that look at thousands; runs, not blocks; and nothing is dropped, which at
 ///           an equal share errs a quarter as much
 struct SkipSoftmax {
-  double share = 0.004;
+  double share = 0.002;
 
   static constexpr SelectTraits kTraits{
       .prefill = false, .decode = false, .exact_on_selection = false, .needle = false};

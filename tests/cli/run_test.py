@@ -54,6 +54,16 @@ class Run(Cli):
         self.assertLess(record["density"], 0.2)
         self.assertGreater(record["density"], 0)
 
+    def test_faint_keys_go_by_runs(self):
+        plain, _ = self.answer()
+        self.assertEqual(plain["share_skipped"], 0)
+        some, _ = self.answer("--attn", "dense+skip_softmax(0.05)")
+        self.assertEqual(some["density"], 1)
+        if some["share_i16"] > 0.5:  # who alone does so
+            self.assertGreater(some["share_skipped"], 0)
+        else:
+            self.assertEqual(some["share_skipped"], 0)
+
     def test_precision_is_part_of_what_a_session_is_made_with(self):
         record, _ = self.answer("--precision", "f32", "--session", "f32.session")
         self.assertEqual((record["share_i16"], record["share_bf16"]), (0, 0))

@@ -37,7 +37,7 @@ class PackedRoom {
   kernel::Bf16Block bf16_block(Pos n_keys) const;
 
  private:
-  Pos run_words() const { return v_dim_ * ((most_keys_ / 8 + 1) / 2); }
+  Pos run_words() const { return v_dim_ * ((most_keys_ / kernel::kRunKeys + 1) / 2); }
 
   Precision precision_ = Precision::kF32;
   int head_dim_ = 0, v_dim_ = 0;

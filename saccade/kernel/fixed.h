@@ -35,6 +35,9 @@ static_assert((kRowNorm + 256.5) * (kRowNorm + 256.5) < 2147483648.0 && kMaxHead
 /// Can this CPU, on the target in force (targets.h), run the kernels below?
 bool has_fixed() noexcept;
 
+/// Keys that go together where they are faint.
+inline constexpr int kRunKeys = 8;
+
 struct FixedBlock {
   const std::int16_t* k = nullptr;  ///< [n_keys, head_dim]
   const float* k_scale = nullptr;   ///< [n_keys]: k = k_int k_scale

@@ -14,6 +14,7 @@ _SPECS = {
     "moba": "moba(chunk=64)",
     "power": "power(block=32)",
     "scale_head": "scale_head(0.5)",
+    "skip_softmax": "window(128)+skip_softmax",
     "softcap": "softcap(5)",
     "quest": "quest(budget=128,share=0,dense_layers=0)",
     "sparge": "sparge(tau=0.9,theta=0.3)",

@@ -30,6 +30,7 @@ std::optional<double> density_after(const llama::Record& before, const llama::Re
 /// The shares of visited pairs that ran in 16-bit fixed point and in bf16; the others ran in f32.
 double share_i16(const llama::Record& record);
 double share_bf16(const llama::Record& record);
+/// And of those that were taken by runs (skip_softmax), in whatever numbers.
 double share_skipped(const llama::Record& record);
 /// Of the operations of linear layers of ours, those in bf16 tiles; the others ran in 16-bit fixed point.
 double linear_share_bf16(const llama::Record& record);

@@ -19,8 +19,8 @@ namespace saccade::where {
 /// Cost      scores of all keys shown, 1/8 of the weights and products of the faint ones
 /// Source    BLASST, arXiv:2512.12087, and before it stage 2 of SpargeAttn, arXiv:2502.18137, which drop blocks of keys
 ///           far below the row's largest weight. Deviations: a share of the sum, so that one number does for rows that
-///           look at three keys and for rows that look at thousands; runs, not blocks; and nothing is dropped, which at
-///           an equal share errs a quarter as much
+///           look at three keys and for rows that look at thousands (longer texts want a smaller one all the same);
+///           runs, not blocks; and nothing is dropped, which at an equal share adds a quarter of the KL
 struct SkipSoftmax {
   double share = 0.002;
 

@@ -41,77 +41,41 @@ class SkipSoftmax : public ::testing::Test {
   }
 };
 
-/// 16 rows, one vector of a tile, against the definition. Where a decision is closer than rounding goes the seed is
-/// passed over; most are not.
+/// A tile of one, two or three vectors against the definition. Where a decision is closer than rounding goes the seed
+/// is passed over; enough are not.
 TEST_F(SkipSoftmax, EqualsItsDefinition) {
-  constexpr Pos kRows = 16, kKeys = 1024;
-  std::int64_t n_compared = 0, n_skipped = 0;
-  for (std::uint64_t seed = 0; seed < 60; ++seed) {
+  constexpr Pos kKeys = 1024;
+  std::int64_t n_compared = 0, n_pairs = 0, n_skipped = 0;
+  for (std::uint64_t seed = 0; seed < 90; ++seed) {
     const double share = seed % 2 == 0 ? 0.1 : 0.03;
-    const Problem problem(behind(seed, kRows, kKeys, share));
-    std::vector<std::vector<double>> scores(kRows), values(kKeys);
-    for (Pos j = 0; j < kKeys; ++j) values[j].assign(problem.in.v_row(j, 0), problem.in.v_row(j, 0) + 64);
-    for (Pos i = 0; i < kRows; ++i) {
+    AttendCase c = behind(seed, std::vector<Pos>{16, 23, 48}[seed % 3], kKeys, share);
+    c.head_dim = std::vector<Pos>{64, 40, 128}[seed / 3 % 3];
+    const Problem problem(c);
+    std::vector<std::vector<double>> scores(static_cast<std::size_t>(c.q_len)), values(kKeys);
+    for (Pos j = 0; j < kKeys; ++j) values[j].assign(problem.in.v_row(j, 0), problem.in.v_row(j, 0) + c.head_dim);
+    for (Pos i = 0; i < c.q_len; ++i) {
       for (Pos j = 0; j < kKeys; ++j) {
-        double dot = 0;
-        for (Pos c = 0; c < 64; ++c) dot += double{problem.in.q_row(i, 0)[c]} * double{problem.in.k_row(j, 0)[c]};
-        scores[i].push_back(double{problem.in.scale} * dot);
+        scores[i].push_back(double{problem.in.scale} *
+                            oracle::dot_of<double>(problem.in.q_row(i, 0), problem.in.k_row(j, 0), c.head_dim, 0));
       }
     }
     const oracle::SkippedRows wanted = oracle::skip_softmax(scores, values, share);
-    if (wanted.gap < 2e-4) continue;
+    if (wanted.gap < 8e-4) continue;  // scores are off by up to 1e-5 |q| |k| scale, 6e-4 in log2 here
     ++n_compared;
     Output out = problem.output();
     const AttendCost cost = problem.run(out, team_of(1), used_workspace());
-    EXPECT_EQ(cost.pairs_skipped, wanted.n_skipped) << "seed " << seed;
-    n_skipped += cost.pairs_skipped;
-    EXPECT_EQ(cost.pairs_visited, kRows * kKeys);
-    for (Pos i = 0; i < kRows; ++i) {
-      EXPECT_NEAR(out.lse(i, 0), wanted.lse[i], 1e-3) << "seed " << seed << " row " << i;
-      for (std::size_t c = 0; c < 64; ++c) {
-        EXPECT_NEAR(out.o(i, 0)[c], wanted.o[i][c], 4.0 * 4 / 4096) << "seed " << seed << " row " << i;
+    EXPECT_EQ(cost.pairs_skipped, wanted.n_skipped) << c;
+    EXPECT_EQ(cost.pairs_visited, c.q_len * kKeys);
+    n_skipped += cost.pairs_skipped, n_pairs += cost.pairs_visited;
+    for (Pos i = 0; i < c.q_len; ++i) {
+      EXPECT_NEAR(out.lse(i, 0), wanted.lse[i], 1e-3) << c << " row " << i;
+      for (std::size_t d = 0; d < wanted.o[i].size(); ++d) {
+        EXPECT_NEAR(out.o(i, 0)[d], wanted.o[i][d], 4.0 * 4 / 4096) << c << " row " << i;
       }
     }
   }
-  EXPECT_GE(n_compared, 10);
-  EXPECT_GT(n_skipped, n_compared * kRows * kKeys / 5);
-}
-
-/// Whatever the tiles look like: a row misses dense attention by what its faint keys weigh together, at most.
-TEST_F(SkipSoftmax, MissesNoMoreThanTheFaintKeysWeigh) {
-  for (const Pos head_dim : {40, 64, 128}) {
-    for (const Pos q_len : {17, 48, 100}) {
-      constexpr double kShare = 0.1;
-      AttendCase c = behind(static_cast<std::uint64_t>(head_dim + q_len), q_len, 1000, kShare);
-      c.head_dim = head_dim, c.n_heads = 3, c.gain = 3.0F, c.team = 3;
-      const Problem problem(c);
-      Output out = problem.output();
-      const AttendCost cost = problem.run(out, team_of(c.team), used_workspace());
-      EXPECT_GT(cost.pairs_skipped, cost.pairs_visited / 10) << c;
-      EXPECT_LT(cost.pairs_skipped, cost.pairs_visited) << c;
-      for (Pos i = 0; i < q_len; ++i) {
-        for (Pos head = 0; head < c.n_heads; ++head) {
-          const auto visible = [](Pos, Pos) { return true; };
-          const auto shape = [](auto score) { return score; };
-          const auto row = oracle::attend_row<double>(problem.in, i, head, visible, shape);
-          double faint = 0, largest = 0;
-          for (Pos j = 0; j < c.kv_len; ++j) {
-            double dot = 0;
-            for (Pos d = 0; d < head_dim; ++d)
-              dot += double{problem.in.q_row(i, head)[d]} * double{problem.in.k_row(j, head)[d]};
-            const double weight = std::exp(double{problem.in.scale} * dot - row.lse);
-            faint += weight < kShare ? weight : 0;
-            for (Pos d = 0; d < head_dim; ++d)
-              largest = std::max(largest, std::fabs(double{problem.in.v_row(j, head)[d]}));
-          }
-          // What the faint keys really weigh, and as much again for what they are taken to weigh: eight times at most.
-          EXPECT_LE(std::fabs(double{out.lse(i, head)} - row.lse), std::log1p(8 * faint) + 1e-3) << c;
-          for (std::size_t d = 0; d < row.o.size(); ++d)
-            EXPECT_LE(std::fabs(double{out.o(i, head)[d]} - row.o[d]), 2 * 9 * faint * largest + 4e-3 * largest) << c;
-        }
-      }
-    }
-  }
+  EXPECT_GE(n_compared, 30);
+  EXPECT_GT(n_skipped, n_pairs / 5);
 }
 
 TEST_F(SkipSoftmax, KeepsABlazingKeyWhereverItLies) {

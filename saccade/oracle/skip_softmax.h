@@ -8,7 +8,7 @@
 
 namespace saccade::oracle {
 
-/// A group of rows through softmax attention in which faint keys go by runs of 8 (where/skip_softmax.h), in fp64.
+/// The rows of a tile through softmax attention in which faint keys go by runs of 8 (where/skip_softmax.h), in fp64.
 struct SkippedRows {
   std::vector<std::vector<double>> o;  ///< [rows][v_dim]
   std::vector<double> lse;             ///< natural
@@ -18,18 +18,20 @@ struct SkippedRows {
 };
 
 /// Shapes    scores [rows][n_keys], natural; values [n_keys][v_dim]; n_keys a multiple of 128
-/// Requires  0 < share <= 1; the rows decide together
+/// Requires  0 < share <= 1; at most 48 rows, each 16 of which decide together which runs are faint, and all of them
+///           whether that is worth it
 inline SkippedRows skip_softmax(const std::vector<std::vector<double>>& scores,
                                 const std::vector<std::vector<double>>& values, double share) {
-  constexpr std::size_t kBlock = 128, kRun = 8, kRuns = kBlock / kRun;
+  constexpr std::size_t kBlock = 128, kRun = 8, kRuns = kBlock / kRun, kTogether = 16;
   const std::size_t n_rows = scores.size(), v_dim = values[0].size();
   SkippedRows out{.o = std::vector(n_rows, std::vector<double>(v_dim, 0.0))};
   std::vector<double> most(n_rows, -std::numeric_limits<double>::infinity()), sum(n_rows, 0.0);
   const double log2e = std::log2(std::exp(1.0));
   for (std::size_t block = 0; block < values.size(); block += kBlock) {
-    bool keeps[kRuns] = {};
+    bool keeps_of[3][kRuns] = {};
     std::vector<double> before(n_rows);  // what the sums so far are still worth
     for (std::size_t r = 0; r < n_rows; ++r) {
+      bool* const keeps = keeps_of[r / kTogether];
       const double* s = scores[r].data() + block;
       const double now = std::max(most[r], log2e * *std::max_element(s, s + kBlock));
       before[r] = std::exp2(most[r] - now);
@@ -43,10 +45,12 @@ inline SkippedRows skip_softmax(const std::vector<std::vector<double>>& scores,
         keeps[run] = keeps[run] || top >= limit;
       }
     }
-    const auto n_kept = static_cast<std::size_t>(std::count(keeps, keeps + kRuns, true));
-    const bool all = n_kept * 4 > kRuns * 3;  // too few to be worth it
-    if (!all) out.n_skipped += static_cast<std::int64_t>((kRuns - n_kept) * kRun * n_rows);
+    const std::size_t n_groups = (n_rows + kTogether - 1) / kTogether;
+    const auto n_kept = static_cast<std::size_t>(std::count(keeps_of[0], keeps_of[0] + n_groups * kRuns, true));
+    const bool all = n_kept * 4 > n_groups * kRuns * 3;  // too few to be worth it
     for (std::size_t r = 0; r < n_rows; ++r) {
+      const bool* const keeps = keeps_of[r / kTogether];
+      if (!all) out.n_skipped += static_cast<std::int64_t>(kRun) * std::count(keeps, keeps + kRuns, false);
       const auto weight = [&](std::size_t key) { return std::exp2(log2e * scores[r][block + key] - most[r]); };
       const auto largest = [&](std::size_t run) {
         double top = 0;

@@ -28,10 +28,10 @@ inline SkippedRows skip_softmax(const std::vector<std::vector<double>>& scores,
   std::vector<double> most(n_rows, -std::numeric_limits<double>::infinity()), sum(n_rows, 0.0);
   const double log2e = std::log2(std::exp(1.0));
   for (std::size_t block = 0; block < values.size(); block += kBlock) {
-    bool keeps_of[3][kRuns] = {};
+    bool keeps_of[3 * kRuns] = {};
     std::vector<double> before(n_rows);  // what the sums so far are still worth
     for (std::size_t r = 0; r < n_rows; ++r) {
-      bool* const keeps = keeps_of[r / kTogether];
+      bool* const keeps = keeps_of + r / kTogether * kRuns;
       const double* s = scores[r].data() + block;
       const double now = std::max(most[r], log2e * *std::max_element(s, s + kBlock));
       before[r] = std::exp2(most[r] - now);
@@ -46,10 +46,10 @@ inline SkippedRows skip_softmax(const std::vector<std::vector<double>>& scores,
       }
     }
     const std::size_t n_groups = (n_rows + kTogether - 1) / kTogether;
-    const auto n_kept = static_cast<std::size_t>(std::count(keeps_of[0], keeps_of[0] + n_groups * kRuns, true));
+    const auto n_kept = static_cast<std::size_t>(std::count(keeps_of, keeps_of + n_groups * kRuns, true));
     const bool all = n_kept * 4 > n_groups * kRuns * 3;  // too few to be worth it
     for (std::size_t r = 0; r < n_rows; ++r) {
-      const bool* const keeps = keeps_of[r / kTogether];
+      const bool* const keeps = keeps_of + r / kTogether * kRuns;
       if (!all) out.n_skipped += static_cast<std::int64_t>(kRun) * std::count(keeps, keeps + kRuns, false);
       const auto weight = [&](std::size_t key) { return std::exp2(log2e * scores[r][block + key] - most[r]); };
       const auto largest = [&](std::size_t run) {

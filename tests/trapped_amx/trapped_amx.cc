@@ -3,8 +3,8 @@
 // AVX-512: its encodings, operands, addresses, and sessions. It ends the process at a tile instruction on a thread that
 // has no configuration, and at tiles of another shape than 16 rows of 64 bytes.
 //
-// Linked in place of the library's find_matrix_unit, it says that there is a matrix unit. A real one traps as well, as
-// long as nobody has asked Linux for it.
+// Linked in place of the library's find_matrix_unit, it says that there is a matrix unit. On a CPU that has one there is
+// nothing to stand in for, and no trap either: even before anybody asks Linux for tiles it takes a configuration.
 
 #include <gtest/gtest.h>
 
@@ -176,6 +176,7 @@ bool has_amx() {
 class TrappedAmx : public ::testing::Environment {
  public:
   void SetUp() override {
+    if (has_amx()) GTEST_SKIP() << "this CPU has AMX: the tests of the library itself run on it";
     struct sigaction action = {};
     action.sa_sigaction = handle;
     action.sa_flags = SA_SIGINFO;
@@ -183,7 +184,7 @@ class TrappedAmx : public ::testing::Environment {
   }
   void TearDown() override {
     std::printf("%lld tile products were trapped\n", static_cast<long long>(g_n_products.load()));
-    if (has_bf16() && !has_amx()) EXPECT_GT(g_n_products, 0);
+    if (!has_amx() && has_bf16()) EXPECT_GT(g_n_products, 0);
   }
 };
 

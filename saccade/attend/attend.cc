@@ -98,6 +98,7 @@ class Walk {
   /// Sees what is still in the basket.
   void finish(Edge& edge) {
     see_rest(edge);
+    seen_.end(call_);
     cost_.pairs_skipped += seen_.n_skipped();
   }
 

@@ -29,7 +29,8 @@ Centres::Centres(Layout& layout, const AttendCall& call)
       centres_(layout.take<float>(call.k.n_heads * head_dim_)) {}
 
 bool Centres::wanted(const AttendCall& call, const Schedule& schedule) {
-  return schedule.most_rows > kernel::kFewRows && call.softcap == 0 && runs_in(call) == Precision::kBf16;
+  return schedule.most_rows > kernel::kFewRows && call.softcap == 0 && runs_in(call) == Precision::kBf16 &&
+         call.k.dtype != DType::bf16;
 }
 
 void Centres::find(const AttendCall& call, const Schedule& schedule) {

@@ -16,7 +16,8 @@ class Centres {
   /// Lays out its room.
   Centres(Layout& layout, const AttendCall& call);
 
-  /// Is it of use to this call? Not where scores are not linear in keys (soft cap), nor outside bf16.
+  /// Is it of use to this call? Not where scores are not linear in keys (soft cap), nor outside bf16, nor to keys that
+  /// are bf16 already: as they are they are not rounded at all.
   static bool wanted(const AttendCall& call, const Schedule& schedule);
   /// Before the workers start. Cost: 32 keys of each KV head.
   void find(const AttendCall& call, const Schedule& schedule);

@@ -28,6 +28,7 @@ class Few {
     return Precision::kF32;
   }
   Precision see_edge(const AttendCall& call, const Edge& edge);
+  static void end(const AttendCall&) {}
   /// Few rows leave nothing out.
   static std::int64_t n_skipped() { return 0; }
   float finish(Pos row, float* o) const;

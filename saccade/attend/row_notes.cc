@@ -30,6 +30,7 @@ RowNotes::RowNotes(Layout& layout, const RowWants& wants, Pos most_rows)
   fields_ = layout.take<float>(tiles * n_fields_ * kRows);
   back_ = layout.take<float>(tiles * kRows);
   floors_ = layout.take<float>(tiles * kRows);
+  tops_ = layout.take<float>(tiles * kRows);
   best_ = layout.take<RankedKey>(tiles * kRows * shape_.n_top);
   room_ = layout.take<float>(kernel::kBlockKeys * kRows);
   distance_ = layout.take<float>(kernel::kBlockKeys);
@@ -46,6 +47,7 @@ void RowNotes::start(const AttendCall& call, const RowMap& rows) {
   const Pos tiles = (rows.size() + kRows - 1) / kRows;
   std::fill_n(fields_, tiles * n_fields_ * kRows, 0.0F);
   for (Pos tile = 0; tile < tiles; ++tile) std::fill_n(diagonals(tile, 0), shape_.n_diagonals * kRows, kNothing);
+  std::fill_n(tops_, tiles * kRows, kNothing);
   std::fill_n(floors_, rows.size(), kNothing);
   std::fill(floors_ + rows.size(), floors_ + tiles * kRows, -kNothing);  // nothing is looked for where there is no row
   std::fill_n(best_, tiles * kRows * shape_.n_top, RankedKey({kNothing, -1}));
@@ -211,15 +213,17 @@ void RowNotes::finish(Pos row, float row_max, float row_sum, float shift, float*
   constexpr double kLog2e = 1.4426950408889634;
   const auto missing = static_cast<float>(static_cast<double>(shift) * kLog2e);
   const Pos tile = row / kRows, r = row % kRows;
-  record[RecordShape::kRowMax] = row_max + missing;
-  record[RecordShape::kRowSum] = row_sum;
-  record[RecordShape::kLogSum] = logs(tile)[r];
+  // Sums are relative to row_max; a record's are to the largest score.
+  const float fall = std::min(0.0F, row_max - std::max(row_max, tops(tile)[r])), shrink = std::exp2(fall);
+  record[RecordShape::kRowMax] = row_max - fall + missing;
+  record[RecordShape::kRowSum] = shrink * row_sum;
+  record[RecordShape::kLogSum] = shrink * (logs(tile)[r] + fall * row_sum);
   // From the anchor's distances to the query's own.
   const double from_anchor = distances(tile)[r];
   record[RecordShape::kDistanceSum] =
-      static_cast<float>(from_anchor - static_cast<double>(back(tile)[r]) * static_cast<double>(row_sum));
-  for (Pos n = 0; n < shape_.n_masses; ++n) record[RecordShape::kMasses + n] = masses(tile, n)[r];
-  for (Pos n = 0; n < shape_.n_clipped; ++n) record[shape_.clipped() + n] = clipped(tile, n)[r];
+      shrink * static_cast<float>(from_anchor - static_cast<double>(back(tile)[r]) * static_cast<double>(row_sum));
+  for (Pos n = 0; n < shape_.n_masses; ++n) record[RecordShape::kMasses + n] = shrink * masses(tile, n)[r];
+  for (Pos n = 0; n < shape_.n_clipped; ++n) record[shape_.clipped() + n] = shrink * clipped(tile, n)[r];
   for (Pos n = 0; n < shape_.n_diagonals; ++n) record[shape_.diagonals() + n] = diagonals(tile, n)[r] + missing;
   const std::span<const RankedKey> list = best(row);
   for (Pos n = 0; n < shape_.n_top; ++n) {

@@ -37,6 +37,8 @@ class RowNotes {
 
   /// Writes a row's record. `shift`: what is missing in all its scores, in units of lse.
   void finish(Pos row, float row_max, float row_sum, float shift, float* record) const;
+  /// [kTileRows], running: where a kernel whose row_max may lag behind keeps the largest scores of a tile's rows.
+  float* tops(Pos tile) const { return tops_ + tile * kernel::kTileRows; }
 
  private:
   /// How a span of positions meets the block.
@@ -76,6 +78,7 @@ class RowNotes {
   Pos n_fields_;             // running numbers of a row, beside its best keys
   float* fields_;            // [tiles, n_fields, kTileRows]
   float *back_, *floors_;    // [tiles, kTileRows]: how far before the anchor the row's query is; its worst best score
+  float* tops_;              // [tiles, kTileRows]: largest scores, where a kernel's row_max may be less
   RankedKey* best_;          // [rows, n_top]
   float* room_;              // [kBlockKeys, kTileRows]: weights beside scores that stay, or scores of few rows
   float* distance_;          // [kBlockKeys]: how far before the anchor the block's keys are

@@ -58,7 +58,7 @@ Tiles::Tiles(Layout& layout, const AttendCall& call, Pos most_rows, Shared* shar
   row_sum_ = layout.take<float>(tiles * kRows);
   k_ = layout.take<float>(kKeys * head_dim_);
   v_ = layout.take<float>(kKeys * v_dim_);
-  scores_ = layout.take<float>(kKeys * kRows);
+  scores_ = layout.take<float>(bf16 ? kernel::kBf16Scratch : kKeys * kRows);
   raw_ = layout.take<std::byte>(
       kKeys * static_cast<Pos>(std::max(row_bytes(call.k.dtype, head_dim_), row_bytes(call.v.dtype, v_dim_))));
   visible_ = layout.take<std::uint32_t>(Edge::kWords * kRows);
@@ -76,6 +76,7 @@ void Tiles::start(const AttendCall& call, const RowMap& rows) {
   rows_ = rows;
   skip_log2_ = std::log2(static_cast<float>(rows.set->where->skips()));  // -inf: nothing
   n_skipped_ = 0;
+  any_wild_ = false;
   const auto dim = static_cast<int>(head_dim_);
   for (Pos first = 0; first < rows.size(); first += kRows) {
     const Pos n = std::min(kRows, rows.size() - first);
@@ -116,6 +117,7 @@ void Tiles::start_bf16(Pos tile) {
   const float* q = q_ + tile * head_dim_ * kRows;
   const bool finite = kernel::round_queries(q, static_cast<int>(head_dim_), q_rounded_ + tile * q_words_);
   q_scale_[tile * kRows] = finite ? 1.0F : std::numeric_limits<float>::quiet_NaN();
+  any_wild_ = any_wild_ || !finite;
 }
 
 kernel::Tile Tiles::tile(Pos i) const {
@@ -191,16 +193,43 @@ void Tiles::visit_fixed(Pos i, const kernel::FixedBlock& block, const std::uint3
   after(i);
 }
 
+void Tiles::visit_bf16(const AttendCall& call, Pos i, std::span<const kernel::Bf16Block> blocks,
+                       const kernel::TileMask& mask) {
+  kernel::Bf16Tile rows = bf16_tile(i);
+  rows.notes = before(i);
+  rows.row_top = notes_ ? notes_->tops(i) : nullptr;
+  kernel::visit_bf16(rows, blocks, mask, rule(call), scores_);
+  after(i);
+}
+
+/// Sees the block now, together with one that waits, or, if it is going to stay, lets it wait itself. Probes are told of
+/// one block at a time, and rows with NaN or inf look at the keys as they were: false where there are such.
+bool Tiles::see_all_bf16(const AttendCall& call, const kernel::Bf16Block& block, bool stays) {
+  if (notes_ || any_wild_) return false;
+  if (!waiting_ && stays) {
+    waiting_ = block;
+    return true;
+  }
+  const kernel::Bf16Block blocks[] = {waiting_ ? *waiting_ : block, block};
+  for (Pos i = 0; i < n_tiles(); ++i) visit_bf16(call, i, std::span(blocks).subspan(waiting_ ? 0 : 1), {});
+  waiting_.reset();
+  return true;
+}
+
+void Tiles::see_waiting(const AttendCall& call) {
+  if (!waiting_) return;
+  for (Pos i = 0; i < n_tiles(); ++i) visit_bf16(call, i, {&*waiting_, 1}, {});
+  waiting_.reset();
+}
+
 void Tiles::visit_tile(const AttendCall& call, Pos i, const Gathered& keys, const kernel::TileMask& mask,
                        const PackedRoom* packed) {
   if (!packed || std::isnan(q_scale_[i * kRows])) {
     if (!block_.k) load(call, keys);
     visit_plain(call, i, mask);
   } else if (precision_ == Precision::kBf16) {
-    kernel::Bf16Tile rows = bf16_tile(i);
-    rows.notes = before(i);
-    kernel::visit_bf16(rows, packed->bf16_block(keys.size()), mask, rule(call), scores_);
-    after(i);
+    const kernel::Bf16Block block = packed->bf16_block(keys.size());
+    visit_bf16(call, i, {&block, 1}, mask);
   } else {
     visit_fixed(i, packed->fixed_block(keys.size()), nullptr);
   }
@@ -210,11 +239,17 @@ Precision Tiles::see_all(const AttendCall& call, const Gathered& keys, const Gat
   block_ = {};
   if (notes_) notes_->take_block(keys);
   const PackedRoom* packed = precision_ == Precision::kF32 ? nullptr : packed_keys(call, keys);
+  if (packed && precision_ == Precision::kBf16 &&
+      see_all_bf16(call, packed->bf16_block(keys.size()), packed != &own_)) {
+    return precision_;
+  }
+  see_waiting(call);
   for (Pos i = 0; i < n_tiles(); ++i) visit_tile(call, i, keys, {}, packed);
   return packed ? precision_ : Precision::kF32;
 }
 
 Precision Tiles::see_edge(const AttendCall& call, const Edge& edge) {
+  see_waiting(call);
   block_ = {};
   if (notes_) notes_->take_block(edge.keys());
   if (precision_ == Precision::kI16) return see_edge_fixed(call, edge);

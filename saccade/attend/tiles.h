@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 
 #include "saccade/attend/centre.h"
 #include "saccade/attend/edge.h"
@@ -34,6 +35,8 @@ class Tiles {
   Precision see_all(const AttendCall& call, const Gathered& keys, const Gathered* next);
   /// Each row sees what the edge, asked about these queries, says. Returns in which numbers.
   Precision see_edge(const AttendCall& call, const Edge& edge);
+  /// No more keys come. Before anything is asked for.
+  void end(const AttendCall& call) { see_waiting(call); }
   /// Pairs of a row and a key that went by runs since `start`.
   std::int64_t n_skipped() const { return n_skipped_; }
   /// Writes row r, normalised, to o [v_dim]; returns its natural lse. Requires that rows come in order.
@@ -53,6 +56,10 @@ class Tiles {
   void visit_tile(const AttendCall& call, Pos tile, const Gathered& keys, const kernel::TileMask& mask,
                   const PackedRoom* packed);
   void visit_plain(const AttendCall& call, Pos tile, const kernel::TileMask& mask);
+  void visit_bf16(const AttendCall& call, Pos tile, std::span<const kernel::Bf16Block> blocks,
+                  const kernel::TileMask& mask);
+  bool see_all_bf16(const AttendCall& call, const kernel::Bf16Block& block, bool stays);
+  void see_waiting(const AttendCall& call);
   void visit_fixed(Pos tile, const kernel::FixedBlock& block, const std::uint32_t* visible);
   const kernel::Notes* before(Pos tile) { return notes_ ? notes_->before(tile, scores_) : nullptr; }
   void after(Pos tile) {
@@ -73,6 +80,7 @@ class Tiles {
   RowMap rows_;
   float skip_log2_ = kernel::kSkipNothing;
   std::int64_t n_skipped_ = 0;
+  bool any_wild_ = false;  // bf16: a tile of q holds NaN or inf
   Pos head_dim_, v_dim_;
   float scale_;                // its magnitude
   Precision precision_;        // that this call may run in
@@ -82,13 +90,15 @@ class Tiles {
   Pos o_size_, q_words_;       // of one tile
   float *q_, *o_;              // [tiles, head_dim, kTileRows], [tiles, v_dim (in bf16 rounded up to 16), kTileRows]
   float *row_max_, *row_sum_;  // [tiles, kTileRows]
-  float *k_, *v_, *scores_;    // one block
+  float *k_, *v_, *scores_;    // one block; scores_ in bf16: kBf16Scratch
   std::byte* raw_;             // keys or values of one block as they are stored, brought together
   std::uint32_t* visible_;     // [kWords, kTileRows]
   float* bias_;                // [kBlockKeys, kTileRows]; null without a bias
   std::uint32_t* q_rounded_;   // [tiles, q_words_]: pairs of dimensions; this and what follows: null in f32
   float* q_scale_;             // [tiles, kTileRows]; the first of a tile is NaN where it holds NaN or inf
   PackedRoom own_, shared_room_;
+  // bf16: a shared block that all rows see, until the next comes: two in one visit move o once.
+  std::optional<kernel::Bf16Block> waiting_;
   std::optional<RowNotes> notes_;
 };
 

@@ -36,11 +36,11 @@ class Rounder {
 
 }  // namespace
 
-void visit_bf16(const Bf16Tile& tile, const Bf16Block& block, const TileMask& mask, ScoreRule rule,
-                float* scores) noexcept {
+void visit_bf16(const Bf16Tile& tile, std::span<const Bf16Block> blocks, const TileMask& mask, ScoreRule rule,
+                float* scratch) noexcept {
   const OwnRounding rounding;
-  has_bf16_tiles() ? visit_on<Amx<>>(tile, block, mask, rule, scores)
-                   : visit_on<Emulated<>>(tile, block, mask, rule, scores);
+  has_bf16_tiles() ? visit_on<Amx<>>(tile, blocks, mask, rule, scratch)
+                   : visit_on<Emulated<>>(tile, blocks, mask, rule, scratch);
 }
 
 bool round_queries(const float* q, int head_dim, std::uint32_t* out) noexcept {
@@ -102,7 +102,7 @@ bool round_values(const float* v, int n_keys, int v_dim, std::uint32_t* out) noe
 
 // Another architecture, or a compiler that does not know AVX-512: has_bf16() is false there and none of this is called.
 namespace saccade::kernel {
-void visit_bf16(const Bf16Tile&, const Bf16Block&, const TileMask&, ScoreRule, float*) noexcept {}
+void visit_bf16(const Bf16Tile&, std::span<const Bf16Block>, const TileMask&, ScoreRule, float*) noexcept {}
 bool round_queries(const float*, int, std::uint32_t*) noexcept { return false; }
 bool round_keys(const float*, int, int, std::uint32_t*) noexcept { return false; }
 bool round_values(const float*, int, int, std::uint32_t*) noexcept { return false; }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "saccade/kernel/visit.h"
 
@@ -37,13 +38,18 @@ struct Bf16Block {
   int v_dim = 0;                     ///< of v and o
 };
 
+/// Blocks of a visit at most, and its scratch in floats: a block's scores, and the words of every block's weights.
+inline constexpr int kMostBf16Blocks = 2;
+inline constexpr int kBf16Scratch = kBlockKeys * kTileRows * (2 + kMostBf16Blocks) / 2;
+
 struct Bf16Tile {
   const std::uint32_t* q = nullptr;  ///< [round_up(head_dim, 32) / 2, kTileRows], from round_queries
   float* o = nullptr;                ///< [round_up(v_dim, 16), kTileRows], otherwise as in Tile
-  float* row_max = nullptr;
+  float* row_max = nullptr;      ///< what weights are relative to: at most kMostAbove below the row's maximum
   float* row_sum = nullptr;
   int n_rows = 0;
   const Notes* notes = nullptr;  ///< as in Tile
+  float* row_top = nullptr;      ///< running: the largest score of each row, where row_max is less; null: not wanted
 };
 
 /// As `visit`, in bf16. Takes masks, biases and soft caps.
@@ -53,8 +59,8 @@ struct Bf16Tile {
 /// Accuracy  a score within about 2^-8 |q| |k| scale / sqrt(head_dim), o within about 2^-8 max|v|; exp2 within 7.5e-5
 /// Cost      2 (head_dim + v_dim) n_keys n_rows FLOP; about 11 vector instructions a score vector for the softmax
 /// Source    Intel 64 and IA-32 Software Developer's Manual, TDPBF16PS: what a tile product rounds, in which order
-void visit_bf16(const Bf16Tile& tile, const Bf16Block& block, const TileMask& mask, ScoreRule rule,
-                float* scores) noexcept;
+void visit_bf16(const Bf16Tile& tile, std::span<const Bf16Block> blocks, const TileMask& mask, ScoreRule rule,
+                float* scratch) noexcept;
 
 /// The packers round to nearest, ties to even, fill up with zeros, and return whether all that they wrote is finite.
 /// q: a tile's [head_dim, kTileRows]. k: [n_keys, head_dim]. v: panels [v_dim / 8, n_keys, 8], as load_panels leaves

@@ -125,7 +125,7 @@ Result run(const Case& c) {
   const int dim = static_cast<int>(in.head_dim);
   const auto size = static_cast<std::size_t>(dim);
   Aligned<float> q(size * kTileRows), o(static_cast<std::size_t>(round_up(dim, 16)) * kTileRows), row_max(kTileRows),
-      row_sum(kTileRows), v(size * kBlockKeys), scores(kBlockKeys * kTileRows), bias(kBlockKeys * kTileRows);
+      row_sum(kTileRows), v(size * kBlockKeys), scratch(kBf16Scratch), bias(kBlockKeys * kTileRows);
   Aligned<std::uint32_t> q_words(static_cast<std::size_t>(round_up(dim, 32)) / 2 * kTileRows),
       k_words(static_cast<std::size_t>(bf16_k_words(dim))), v_words(static_cast<std::size_t>(bf16_v_words(dim))),
       visible(kBlockKeys / 32 * kTileRows);
@@ -148,7 +148,7 @@ Result run(const Case& c) {
     EXPECT_TRUE(round_values(v.data(), n_keys, dim, v_words.data()));
     const Bf16Tile tile{q_words.data(), o.data(), row_max.data(), row_sum.data(), static_cast<int>(in.q_len)};
     const Bf16Block block{k_words.data(), v_words.data(), n_keys, dim, dim};
-    visit_bf16(tile, block, mask_block(c, first, n_keys, visible, bias), {in.scale, c.softcap}, scores.data());
+    visit_bf16(tile, {&block, 1}, mask_block(c, first, n_keys, visible, bias), {in.scale, c.softcap}, scratch.data());
   }
   Result result;
   for (std::size_t i = 0; i < static_cast<std::size_t>(in.q_len); ++i) {

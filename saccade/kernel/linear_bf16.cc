@@ -81,13 +81,12 @@ template <int kHigh, int kWide, class Unit>
 [[gnu::always_inline]] inline void add_products(Unit& unit, const Bf16Product& product, const std::uint32_t* left,
                                                 const std::uint32_t* right) {
   const std::ptrdiff_t next_rows = std::ptrdiff_t{product.n_steps} * kTileWords;
-  constexpr std::ptrdiff_t kRow = kTileSide * 4;
   for (int step = 0; step < product.n_steps; ++step, left += kTileWords, right += kTileWords) {
     unit.load_left(left);
-    unit.load_right(right, kRow);
+    unit.load_passing_right(right);
     unit.template multiply<0>();
     if constexpr (kWide > 1) {
-      unit.template load_right<1>(right + next_rows, kRow);
+      unit.template load_passing_right<1>(right + next_rows);
       unit.template multiply<1, 0, 1>();
     }
     if constexpr (kHigh > 1) {

@@ -11,6 +11,7 @@
 
 #include <immintrin.h>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -35,6 +36,18 @@ class OwnRounding {
   unsigned before_;
 };
 
+/// By how much 128 (1 + i / 128) exceeds 128 2^(i / 128), rounded: what the linear fraction of a logarithm is to lose to
+/// become that of a number.
+template <class T>
+constexpr std::array<T, 128> all_dips() {
+  std::array<T, 128> dips{};
+  double power = 128;
+  for (std::size_t i = 0; i < 128; ++i, power *= 1.005429901112802821) {  // 2^(1/128)
+    dips[i] = static_cast<T>(128 + static_cast<int>(i) - static_cast<int>(power + 0.5));
+  }
+  return dips;
+}
+
 /// Needs a MatrixSession. Inline assembly, since g++ 12's intrinsics do not say which memory they touch.
 template <int kSums = 6, int kLefts = 1, int kRights = 1>
 class Amx {
@@ -58,9 +71,24 @@ class Amx {
   [[gnu::always_inline]] void load_left(const std::uint32_t* tile) {
     load<kSums + i>(tile, kTileSide * 4);
   }
+  /// One that comes from the second-level cache and is not wanted again soon: it takes less of the first.
+  template <int i = 0>
+  [[gnu::always_inline]] void load_passing_left(const std::uint32_t* tile) {
+    asm volatile("tileloaddt1 (%1,%2,1), %%tmm%c0"
+                 :
+                 : "i"(kSums + i), "r"(tile), "r"(std::ptrdiff_t{kTileSide * 4})
+                 : "memory");
+  }
   template <int i = 0>
   [[gnu::always_inline]] void load_right(const std::uint32_t* from, std::ptrdiff_t row_bytes = kRowBytes) {
     load<kSums + kLefts + i>(from, row_bytes);
+  }
+  template <int i = 0>
+  [[gnu::always_inline]] void load_passing_right(const std::uint32_t* tile) {
+    asm volatile("tileloaddt1 (%1,%2,1), %%tmm%c0"
+                 :
+                 : "i"(kSums + kLefts + i), "r"(tile), "r"(std::ptrdiff_t{kTileSide * 4})
+                 : "memory");
   }
   /// sum<i> += left<l> right<r>
   template <int i, int l = 0, int r = 0>
@@ -70,6 +98,25 @@ class Amx {
                  :
                  : "i"(i), "i"(kSums + l), "i"(kSums + kLefts + r)
                  : "memory");
+  }
+
+  /// What to take off words of two counts, each by its lowest 7 bits. AVX512_VBMI and AVX512_BF16: every CPU with AMX
+  /// has them.
+  class Dips {
+   public:
+    [[gnu::always_inline]] __m512i of(__m512i counts) const {
+      asm("vpermi2b %2, %1, %0%{%3%}%{z%}" : "+v"(counts) : "v"(low_), "v"(high_), "Yk"(__mmask64{0x5555555555555555}));
+      return counts;
+    }
+
+   private:
+    static constexpr std::array<std::uint8_t, 128> kAll = all_dips<std::uint8_t>();
+    __m512i low_ = _mm512_loadu_si512(kAll.data()), high_ = _mm512_loadu_si512(kAll.data() + 64);
+  };
+  /// sums + the later number of each word + the earlier.
+  [[gnu::always_inline]] static __m512 add_both(__m512 sums, __m512i words) {
+    asm("vdpbf16ps %2, %1, %0" : "+v"(sums) : "v"(words), "v"(_mm512_set1_epi32(0x3F803F80)));  // ones
+    return sums;
   }
 
  private:
@@ -105,8 +152,34 @@ class Emulated {
     unpack(tile, kTileSide, left_[i]);
   }
   template <int i = 0>
+  void load_passing_left(const std::uint32_t* tile) {
+    load_left<i>(tile);
+  }
+  template <int i = 0>
   void load_right(const std::uint32_t* from, std::ptrdiff_t row_bytes = kRowBytes) {
     unpack(from, row_bytes / 4, right_[i]);
+  }
+  template <int i = 0>
+  void load_passing_right(const std::uint32_t* tile) {
+    unpack(tile, kTileSide, right_[i]);
+  }
+
+  class Dips {
+   public:
+    __m512i of(__m512i counts) const {
+      const __m512i low = _mm512_permutex2var_epi16(tables_[0], counts, tables_[1]);
+      const __m512i high = _mm512_permutex2var_epi16(tables_[2], counts, tables_[3]);
+      return _mm512_mask_blend_epi16(_mm512_test_epi16_mask(counts, _mm512_set1_epi16(64)), low, high);
+    }
+
+   private:
+    static constexpr std::array<std::uint16_t, 128> kAll = all_dips<std::uint16_t>();
+    __m512i tables_[4] = {_mm512_loadu_si512(kAll.data()), _mm512_loadu_si512(kAll.data() + 32),
+                          _mm512_loadu_si512(kAll.data() + 64), _mm512_loadu_si512(kAll.data() + 96)};
+  };
+  static __m512 add_both(__m512 sums, __m512i words) {
+    sums = _mm512_add_ps(sums, _mm512_castsi512_ps(_mm512_and_si512(words, _mm512_set1_epi32(-65536))));
+    return _mm512_add_ps(sums, _mm512_castsi512_ps(_mm512_slli_epi32(words, 16)));
   }
 
   template <int i, int l = 0, int r = 0>

@@ -155,8 +155,7 @@ void experts_bf16(const ExpertsCall& call, const Routes& routes, Team& team, Lin
     const RoundedTokens tokens(Layout(rooms.tokens.data()), batch.n_places(), call.params.dim, terms);
     parallel_for(team, static_cast<Pos>(batch.sixteens.size()), [&](Pos item, int) {
       const Range places = batch.sixteens[static_cast<std::size_t>(item)];
-      for (Pos i = 0; i < kernel::kTileSide; ++i)
-        tokens.round(item * kernel::kTileSide + i, i < places.size() ? routes.x(places.begin + i) : nullptr);
+      tokens.round(item, [&](Pos i) { return i < places.size() ? routes.x(places.begin + i) : nullptr; });
     });
 
     const Pos panels = detail::over(call.params.n_rows, shape.n_rows);

@@ -40,9 +40,11 @@ RoundedTokens::RoundedTokens(Layout layout, Pos n_places, Pos dim, int terms)
       words_(layout.take<std::uint32_t>(over(n_places, kTileSide) * stride())),
       bytes_(layout.used()) {}
 
-void RoundedTokens::round(Pos place, const float* x) const {
+void RoundedTokens::round(Pos place, const float* x, Range dims) const {
   std::uint32_t* row = words_ + place / kTileSide * stride() + place % kTileSide * kTileSide;
-  kernel::round_token(x, x ? static_cast<int>(dim_) : 0, static_cast<int>(dim_), terms_, row);
+  const int n = static_cast<int>(dims.size());
+  kernel::round_token(x ? x + dims.begin : nullptr, x ? n : 0, n, terms_,
+                      row + dims.begin / kStepDims * terms_ * kTileWords);
 }
 
 const std::uint32_t* RoundedTokens::tiles(Pos place, Pos first_dim) const {
@@ -108,9 +110,10 @@ void multiply(const LinearCall& call, std::span<const LinearProduct> products, i
     const Pos n_tokens = std::min(batch, call.n_tokens - first);
     const RoundedTokens tokens(Layout(rooms.tokens.data()), n_tokens, call.dim, terms);
     parallel_for(team, over(n_tokens, kTileSide), [&](Pos item, int) {
-      for (Pos place = item * kTileSide; place < (item + 1) * kTileSide; ++place) {
-        tokens.round(place, place < n_tokens ? call.x + (first + place) * call.x_stride : nullptr);
-      }
+      tokens.round(item, [&](Pos i) {
+        const Pos place = item * kTileSide + i;
+        return place < n_tokens ? call.x + (first + place) * call.x_stride : nullptr;
+      });
     });
 
     const Pos parts = parts_of(n_tokens, n_panels, team.size()), units = over(n_tokens, kStepTokens);

@@ -64,12 +64,12 @@ inline float* place_of(float* out, int row, int column) {
   return out + row * kTileSide * kTileRows + column * kTileSide;
 }
 
-/// Logarithms of weights, in steps of 1/128, as floats whose low 16 bits count the steps from -127 on: kOne is weight 1,
-/// kZero and below are 0. Such a count, its lower 7 bits the fraction, is a bf16 but for that fraction f, which is to be
-/// 2^f - 1: a table of what to take off it replaces the exponential.
+/// Logarithms of weights, in steps of 1/128, as floats whose low 16 bits count the steps from -127 on: kOne is weight
+/// 1, kZero and below are 0. Such a count, its lower 7 bits the fraction, is a bf16 but for that fraction f, which is
+/// to be 2^f - 1: a table of what to take off it replaces the exponential.
 constexpr float kSteps = 128.0F, kZero = 0x1.8p23F, kOne = kZero + 127 * kSteps;
-/// How far, in steps, a score may exceed the maximum that its row's weights are relative to. Floats weigh 2^8 as well as
-/// 1; so maxima hardly ever rise after a row's first blocks, and o is hardly ever multiplied.
+/// How far, in steps, a score may exceed the maximum that its row's weights are relative to. Floats weigh 2^8 as well
+/// as 1; so maxima hardly ever rise after a row's first blocks, and o is hardly ever multiplied.
 constexpr float kMostAbove = 8 * kSteps;
 
 /// What a block's weights are relative to, and what is summed of them, in kWide columns of rows.
@@ -224,15 +224,13 @@ struct Weighed {
 template <int kWide, class Unit>
 [[gnu::always_inline]] inline void mix(Unit& unit, std::span<const Weighed> waiting, int v_dim, float* o) {
   const auto dims = [&]<int kHigh>(std::integral_constant<int, kHigh>, int dim) {
-    for_each_sum<kHigh, kWide>([&]<int i>(int row, int column) {
-      unit.template load_sum<i>(place_of(o + dim * kTileRows, row, column));
-    });
+    for_each_sum<kHigh, kWide>(
+        [&]<int i>(int row, int column) { unit.template load_sum<i>(place_of(o + dim * kTileRows, row, column)); });
     for (const Weighed& one : waiting) {
       add_products<kHigh, kWide>(unit, one.v + dim / kTileSide * one.n_steps * kTileWords, one.words, one.n_steps);
     }
-    for_each_sum<kHigh, kWide>([&]<int i>(int row, int column) {
-      unit.template store_sum<i>(place_of(o + dim * kTileRows, row, column));
-    });
+    for_each_sum<kHigh, kWide>(
+        [&]<int i>(int row, int column) { unit.template store_sum<i>(place_of(o + dim * kTileRows, row, column)); });
   };
   if (waiting.empty()) return;
   const int n_dims = round_up(v_dim, kTileSide);

@@ -36,8 +36,8 @@ class OwnRounding {
   unsigned before_;
 };
 
-/// By how much 128 (1 + i / 128) exceeds 128 2^(i / 128), rounded: what the linear fraction of a logarithm is to lose to
-/// become that of a number.
+/// By how much 128 (1 + i / 128) exceeds 128 2^(i / 128), rounded: what the linear fraction of a logarithm is to lose
+/// to become that of a number.
 template <class T>
 constexpr std::array<T, 128> all_dips() {
   std::array<T, 128> dips{};

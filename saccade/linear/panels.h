@@ -23,12 +23,14 @@ class RoundedTokens {
   int terms() const { return terms_; }
   std::ptrdiff_t stride() const { return n_steps_ * kernel::kTileWords; }  ///< from 16 places to the next
 
-  /// Rounds the 16 tokens of a row of tiles; `x(i)`: the numbers of the i-th, or null, which fills its place with zeros.
+  /// Rounds the 16 tokens of a row of tiles; `x(i)`: the numbers of the i-th, or null, which fills its place with
+  /// zeros.
   template <class Tokens>
   void round(Pos item, const Tokens& x) const {
     constexpr Pos kDims = 512;  // 16 tokens of them are 16 KiB, which stay at hand until all their lines are whole
     for (Pos dim = 0; dim < dim_; dim += kDims) {
-      for (Pos i = 0; i < kernel::kTileSide; ++i) round(item * kernel::kTileSide + i, x(i), {dim, std::min(dim + kDims, dim_)});
+      for (Pos i = 0; i < kernel::kTileSide; ++i)
+        round(item * kernel::kTileSide + i, x(i), {dim, std::min(dim + kDims, dim_)});
     }
   }
   /// From a dimension on, a multiple of 32. `place`: a multiple of 16.

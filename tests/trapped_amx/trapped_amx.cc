@@ -3,8 +3,8 @@
 // AVX-512: its encodings, operands, addresses, and sessions. It ends the process at a tile instruction on a thread that
 // has no configuration, and at tiles of another shape than 16 rows of 64 bytes.
 //
-// Linked in place of the library's find_matrix_unit, it says that there is a matrix unit. On a CPU that has one there is
-// nothing to stand in for, and no trap either: even before anybody asks Linux for tiles it takes a configuration.
+// Linked in place of the library's find_matrix_unit, it says that there is a matrix unit. On a CPU that has one there
+// is nothing to stand in for, and no trap either: even before anybody asks Linux for tiles it takes a configuration.
 
 #include <gtest/gtest.h>
 

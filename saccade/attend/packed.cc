@@ -67,6 +67,14 @@ bool PackedRoom::fill(const kernel::KeyBlock& block) const {
   return true;
 }
 
+bool PackedRoom::fill_keys(DType dtype, Rows k, Pos n_keys, const float* centre) const {
+  return kernel::round_key_rows(dtype, k.at, k.stride, static_cast<int>(n_keys), head_dim_, centre, k_);
+}
+
+bool PackedRoom::fill_values(DType dtype, Rows v, Pos n_keys) const {
+  return kernel::round_value_rows(dtype, v.at, v.stride, static_cast<int>(n_keys), v_dim_, v_);
+}
+
 WildKeys PackedRoom::fill_apart(const kernel::KeyBlock& block) const {
   auto* k = reinterpret_cast<std::int16_t*>(k_);
   kernel::fix_keys_apart(block.v, block.n_keys, v_dim_, reinterpret_cast<std::int32_t*>(v_), v_scale_);

@@ -14,6 +14,12 @@ namespace saccade::detail {
 /// In which numbers the tiles of this call run, where they can: kF32, kI16 or kBf16. (Precision::kAuto decides here.)
 Precision runs_in(const AttendCall& call);
 
+/// Rows of keys or values, one every `stride` bytes.
+struct Rows {
+  const std::byte* at = nullptr;
+  std::ptrdiff_t stride = 0;
+};
+
 /// Keys of a block that hold NaN or inf, as bits.
 using WildKeys = std::array<std::uint32_t, kernel::kBlockKeys / 32>;
 
@@ -27,6 +33,9 @@ class PackedRoom {
   PackedRoom at(Pos block) const;
   /// Rounds the block into the room; false where a key or value is NaN or inf.
   bool fill(const kernel::KeyBlock& block) const;
+  /// bf16: the same from rows as they are stored (kernel::can_round_rows), keys less their centre, if there is one.
+  bool fill_keys(DType dtype, Rows k, Pos n_keys, const float* centre) const;
+  bool fill_values(DType dtype, Rows v, Pos n_keys) const;
   /// i16: rounds each key for itself, so that not all rows need see all of them; a key with NaN or inf becomes 0 and is
   /// named in the result. Requires a room of its own, for kBlockKeys keys.
   WildKeys fill_apart(const kernel::KeyBlock& block) const;

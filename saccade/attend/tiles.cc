@@ -20,11 +20,6 @@ constexpr Pos tiles_of(Pos n_rows) { return (n_rows + kRows - 1) / kRows; }
 
 kernel::ScoreRule rule(const AttendCall& call) { return {.scale = std::abs(call.scale), .softcap = call.softcap}; }
 
-struct Rows {
-  const std::byte* at = nullptr;
-  std::ptrdiff_t stride = 0;
-};
-
 /// The rows of some keys, one every `stride` bytes: where they are, or from several ranges copied to `raw`.
 Rows rows_of(const View& view, const Gathered& keys, int head, std::byte* raw) {
   if (keys.one_range()) return {view.row(keys.first(), head), view.len_stride};
@@ -168,13 +163,20 @@ void Tiles::load(const AttendCall& call, const Gathered& keys) {
 
 /// The rounded keys, shared where that can be; null where they cannot be had.
 const PackedRoom* Tiles::packed_keys(const AttendCall& call, const Gathered& keys) {
+  const int head = rows_.set->kv_head;
   const auto fill = [&](const PackedRoom& room) {
+    if (precision_ == Precision::kBf16 && kernel::can_round_rows(call.k.dtype) &&
+        kernel::can_round_rows(call.v.dtype)) {
+      const float* centre = centres_ ? centres_->of(head) : nullptr;
+      return room.fill_keys(call.k.dtype, rows_of(call.k, keys, head, raw_), keys.size(), centre) &&
+             room.fill_values(call.v.dtype, rows_of(call.v, keys, head, raw_), keys.size());
+    }
     load(call, keys);
     return room.fill(block_);
   };
   if (shared_ && keys.one_range() && alone(keys.ranges()[0])) {
     Packed& packed = keys.size() == kernel::kBlockKeys ? shared_->whole : shared_->half;
-    if (const PackedRoom* room = packed.get(rows_.set->kv_head, keys.first(), shared_room_, fill)) return room;
+    if (const PackedRoom* room = packed.get(head, keys.first(), shared_room_, fill)) return room;
   }
   return fill(own_) ? &own_ : nullptr;
 }

@@ -69,4 +69,13 @@ bool round_queries(const float* q, int head_dim, std::uint32_t* out) noexcept;
 bool round_keys(const float* k, int n_keys, int head_dim, std::uint32_t* out) noexcept;
 bool round_values(const float* v, int n_keys, int v_dim, std::uint32_t* out) noexcept;
 
+/// The same of rows as they are stored, `stride` bytes apart: f32, f16 or bf16. `centre` [head_dim] is taken off each
+/// key; null: nothing.
+/// Cost: about 10 instructions for 32 numbers of a key, 16 for those of a value
+constexpr bool can_round_rows(DType dtype) { return block_len(dtype) == 1; }
+bool round_key_rows(DType dtype, const std::byte* k, std::ptrdiff_t stride, int n_keys, int head_dim,
+                    const float* centre, std::uint32_t* out) noexcept;
+bool round_value_rows(DType dtype, const std::byte* v, std::ptrdiff_t stride, int n_keys, int v_dim,
+                      std::uint32_t* out) noexcept;
+
 }  // namespace saccade::kernel

@@ -68,6 +68,11 @@ struct RoundByIntegers {
   }
 };
 
+inline bool has_rounding() noexcept {
+  static const bool cpu = __builtin_cpu_supports("avx512bf16");
+  return cpu;
+}
+
 /// What rounding left: 32 numbers less the words that they were rounded to, exact. Not finite where they are not.
 inline void take_away(__m512i words, __m512& first, __m512& second) {
   const auto numbers = [](__m256i halves) {

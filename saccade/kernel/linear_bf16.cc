@@ -16,11 +16,6 @@ namespace {
 
 constexpr int kDecoded = 256;  // parameters of a row at a time: the largest block, and 16 KiB for 16 rows
 
-bool has_rounding() noexcept {
-  static const bool cpu = __builtin_cpu_supports("avx512bf16");
-  return cpu;
-}
-
 template <class Rounding>
 void round_token_by(const float* x, int n, int n_dims, int terms, std::uint32_t* out) {
   const auto sixteen = [&](int dim) { return n - dim > 0 ? load_some(x + dim, n - dim) : _mm512_setzero_ps(); };

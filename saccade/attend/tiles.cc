@@ -207,7 +207,7 @@ void Tiles::visit_bf16(const AttendCall& call, Pos i, std::span<const kernel::Bf
 /// Sees the block now, together with one that waits, or, if it is going to stay, lets it wait itself. Probes are told
 /// of one block at a time, and rows with NaN or inf look at the keys as they were: false where there are such.
 bool Tiles::see_all_bf16(const AttendCall& call, const kernel::Bf16Block& block, bool stays) {
-  if (notes_ || any_wild_) return false;
+  if ((notes_ && !notes_->idle()) || any_wild_) return false;
   if (!waiting_ && stays) {
     waiting_ = block;
     return true;

@@ -240,7 +240,8 @@ template <int kWide, class Unit>
 }
 
 /// Weighs a block that all rows see, 32 keys at a time, relative to the maxima so far. False, with nothing changed but
-/// scratch, where a score exceeds them by too much. With notes the scores of the whole block stay, else of 32 keys.
+/// scratch, where a score exceeds them by too much. The scores of the whole block stay if notes ask for them, else of
+/// 32 keys.
 ///
 /// 32 keys stay in the first-level cache between their store, a slow one where it has to fetch its line, and their
 /// weights; and the matrix unit, which falls asleep after some 300 ns and takes 400 to wake, stays awake.
@@ -253,8 +254,9 @@ template <int kWide, class Unit>
     const __m512 maximum = _mm512_load_ps(tile.row_max + n * kTileSide);
     if (_mm512_cmpneq_ps_mask(to.take_maximum(n, maximum), maximum) != 0) return false;  // none yet, or not in steps
   }
+  const bool stay = tile.notes && tile.notes->weights != scores;
   for (int key = 0; key < block.n_keys; key += kStripKeys) {
-    float* strip = tile.notes ? scores + key * kTileRows : scores;
+    float* strip = stay ? scores + key * kTileRows : scores;
     score_strip<kWide>(unit, tile, block, key, strip);
     std::uint32_t* to_words = words + key / 2 * kTileRows;
     if (!weigh<true, kWide, Unit>(tile.notes, key, kStripKeys, kStripKeys, strip, to_words, to)) return false;

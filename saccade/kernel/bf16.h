@@ -10,9 +10,9 @@ namespace saccade::kernel {
 /// The visit kernel in bf16 tiles, for Intel's matrix unit (AMX). A tile product adds 16 x 32 times 32 x 16 numbers to
 /// 16 x 16 sums: 16,384 FLOP in the time of 16 vector instructions.
 ///
-/// Rounded to bf16 (8 bits): q, k, v, and weights relative to the row's running maximum. Products are exact, sums f32
-/// with denormals taken as 0; running maxima, sums and o stay f32. row_sum adds the rounded weights, so that the
-/// weights that are used always sum to 1.
+/// Rounded to bf16 (8 bits): q, k, v and weights; before that the logarithms of weights, to 1/128 of a power of two.
+/// Products are exact, sums f32 with denormals taken as 0; running maxima, sums and o stay f32. row_sum adds the
+/// rounded weights, so that the weights that are used always sum to 1.
 ///
 /// Where there is no matrix unit, vectors add the same products in the same order and give the same bits, at less than
 /// the speed of f32: a way to judge on any machine with AVX-512 what bf16 does to a model.
@@ -52,12 +52,16 @@ struct Bf16Tile {
   float* row_top = nullptr;      ///< running: the largest score of each row, where row_max is less; null: not wanted
 };
 
-/// As `visit`, in bf16. Takes masks, biases and soft caps.
+/// As `visit`, in bf16. Takes masks, biases and soft caps. Several blocks in one visit give the bits of as many visits.
 ///
 /// Requires  has_bf16(); finite q, k and v, as the packers below report; a MatrixSession on this thread;
-///           64-byte aligned buffers; `scores`: scratch of kBlockKeys x kTileRows floats
-/// Accuracy  a score within about 2^-8 |q| |k| scale / sqrt(head_dim), o within about 2^-8 max|v|; exp2 within 7.5e-5
-/// Cost      2 (head_dim + v_dim) n_keys n_rows FLOP; about 11 vector instructions a score vector for the softmax
+///           64-byte aligned buffers; one block, or up to kMostBf16Blocks of kMostBf16Keys together that all rows see
+///           whole; `scratch`: kBf16Scratch floats
+/// Accuracy  a score within about 2^-8 |q| |k| scale / sqrt(head_dim), a weight within 0.7 % of itself (0.23 % on
+///           average), o within about 2^-8 max|v|
+/// Cost      2 (head_dim + v_dim) n_keys n_rows FLOP; about 8 vector instructions a score vector for the softmax;
+/// scores
+///           and o go to memory and back, once for each block and once for each visit
 /// Source    Intel 64 and IA-32 Software Developer's Manual, TDPBF16PS: what a tile product rounds, in which order
 void visit_bf16(const Bf16Tile& tile, std::span<const Bf16Block> blocks, const TileMask& mask, ScoreRule rule,
                 float* scratch) noexcept;

@@ -53,10 +53,6 @@ PackedRoom PackedRoom::at(Pos block) const {
 
 bool PackedRoom::fill(const kernel::KeyBlock& block) const {
   if (!block.v_finite) return false;
-  if (precision_ == Precision::kBf16) {
-    return kernel::round_keys(block.k, block.n_keys, head_dim_, k_) &&
-           kernel::round_values(block.v, block.n_keys, v_dim_, v_);
-  }
   auto* k = reinterpret_cast<std::int16_t*>(k_);
   for (int key = 0; key < block.n_keys; ++key) {
     k_scale_[key] = kernel::fix_row(block.k + key * head_dim_, head_dim_, k + key * head_dim_);
@@ -68,11 +64,11 @@ bool PackedRoom::fill(const kernel::KeyBlock& block) const {
 }
 
 bool PackedRoom::fill_keys(DType dtype, Rows k, Pos n_keys, const float* centre) const {
-  return kernel::round_key_rows(dtype, k.at, k.stride, static_cast<int>(n_keys), head_dim_, centre, k_);
+  return kernel::round_keys(dtype, k.at, k.stride, static_cast<int>(n_keys), head_dim_, centre, k_);
 }
 
 bool PackedRoom::fill_values(DType dtype, Rows v, Pos n_keys) const {
-  return kernel::round_value_rows(dtype, v.at, v.stride, static_cast<int>(n_keys), v_dim_, v_);
+  return kernel::round_values(dtype, v.at, v.stride, static_cast<int>(n_keys), v_dim_, v_);
 }
 
 WildKeys PackedRoom::fill_apart(const kernel::KeyBlock& block) const {

@@ -31,9 +31,9 @@ class PackedRoom {
 
   /// The room of one of n_blocks.
   PackedRoom at(Pos block) const;
-  /// Rounds the block into the room; false where a key or value is NaN or inf.
+  /// i16: rounds the block into the room; false where a key or value is NaN or inf.
   bool fill(const kernel::KeyBlock& block) const;
-  /// bf16: the same from rows as they are stored (kernel::can_round_rows), keys less their centre, if there is one.
+  /// bf16: the same from rows as they are stored (kernel::can_round), keys less their centre, if there is one.
   bool fill_keys(DType dtype, Rows k, Pos n_keys, const float* centre) const;
   bool fill_values(DType dtype, Rows v, Pos n_keys) const;
   /// i16: rounds each key for itself, so that not all rows need see all of them; a key with NaN or inf becomes 0 and is

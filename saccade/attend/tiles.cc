@@ -161,16 +161,28 @@ void Tiles::load(const AttendCall& call, const Gathered& keys) {
   block_ = {.k = k_, .v = v_, .n_keys = n_keys, .head_dim = dim, .v_dim = v_dim, .v_finite = finite};
 }
 
+bool Tiles::fill_bf16(const AttendCall& call, const Gathered& keys, const PackedRoom& room) {
+  const int head = rows_.set->kv_head;
+  const auto rounded = [&](const View& view, float* in_f32, const auto& round) {
+    const Rows rows = rows_of(view, keys, head, raw_);
+    if (kernel::can_round(view.dtype)) return round(view.dtype, rows);
+    const int n = static_cast<int>(keys.size()), dim = static_cast<int>(view.dim);
+    kernel::load_rows(view.dtype, rows.at, rows.stride, n, dim, in_f32);
+    return round(DType::f32,
+                 {reinterpret_cast<const std::byte*>(in_f32), static_cast<std::ptrdiff_t>(dim * sizeof(float))});
+  };
+  return rounded(call.k, k_,
+                 [&](DType dtype, Rows k) {
+                   return room.fill_keys(dtype, k, keys.size(), centres_ ? centres_->of(head) : nullptr);
+                 }) &&
+         rounded(call.v, v_, [&](DType dtype, Rows v) { return room.fill_values(dtype, v, keys.size()); });
+}
+
 /// The rounded keys, shared where that can be; null where they cannot be had.
 const PackedRoom* Tiles::packed_keys(const AttendCall& call, const Gathered& keys) {
   const int head = rows_.set->kv_head;
   const auto fill = [&](const PackedRoom& room) {
-    if (precision_ == Precision::kBf16 && kernel::can_round_rows(call.k.dtype) &&
-        kernel::can_round_rows(call.v.dtype)) {
-      const float* centre = centres_ ? centres_->of(head) : nullptr;
-      return room.fill_keys(call.k.dtype, rows_of(call.k, keys, head, raw_), keys.size(), centre) &&
-             room.fill_values(call.v.dtype, rows_of(call.v, keys, head, raw_), keys.size());
-    }
+    if (precision_ == Precision::kBf16) return fill_bf16(call, keys, room);
     load(call, keys);
     return room.fill(block_);
   };

@@ -52,6 +52,7 @@ class Tiles {
   void start_fixed(Pos tile, Pos n);
   void start_bf16(Pos tile);
   void load(const AttendCall& call, const Gathered& keys);
+  bool fill_bf16(const AttendCall& call, const Gathered& keys, const PackedRoom& room);
   const PackedRoom* packed_keys(const AttendCall& call, const Gathered& keys);
   void visit_tile(const AttendCall& call, Pos tile, const Gathered& keys, const kernel::TileMask& mask,
                   const PackedRoom* packed);

@@ -20,8 +20,6 @@ class Rounder {
     const __m512i high_bits = _mm512_set1_epi32(-65536);
     return _mm512_or_si512(_mm512_srli_epi32(nearest(low), 16), _mm512_and_si512(nearest(high), high_bits));
   }
-  /// Sixteen numbers side by side.
-  __m256i row(__m512 values) { return _mm512_cvtepi32_epi16(_mm512_srli_epi32(nearest(values), 16)); }
   bool finite() const {
     constexpr std::uint32_t kRoundsToInfinity = 0x7f7f8000;
     return _mm512_reduce_max_epu32(largest_) < kRoundsToInfinity;
@@ -65,8 +63,8 @@ class Largest {
 };
 
 template <DType dtype, class Rounding>
-bool round_key_rows_by(const std::byte* k, std::ptrdiff_t stride, int n_keys, int head_dim, const float* centre,
-                       std::uint32_t* out) {
+bool round_keys_by(const std::byte* k, std::ptrdiff_t stride, int n_keys, int head_dim, const float* centre,
+                   std::uint32_t* out) {
   Largest largest;
   const int n_steps = round_up(head_dim, 32) / 32;
   for (int key = 0; key < round_up(n_keys, 32); ++key) {
@@ -84,7 +82,7 @@ bool round_key_rows_by(const std::byte* k, std::ptrdiff_t stride, int n_keys, in
 }
 
 template <DType dtype, class Rounding>
-bool round_value_rows_by(const std::byte* v, std::ptrdiff_t stride, int n_keys, int v_dim, std::uint32_t* out) {
+bool round_values_by(const std::byte* v, std::ptrdiff_t stride, int n_keys, int v_dim, std::uint32_t* out) {
   Largest largest;
   // Sixteen numbers of one key, then of the next: to pairs.
   alignas(64) static constexpr auto kPairs = [] {
@@ -145,56 +143,17 @@ bool round_queries(const float* q, int head_dim, std::uint32_t* out) noexcept {
   return rounder.finite();
 }
 
-bool round_keys(const float* k, int n_keys, int head_dim, std::uint32_t* out) noexcept {
-  Rounder rounder;
-  const int n_steps = round_up(head_dim, 32) / 32;
-  for (int key = 0; key < round_up(n_keys, 32); ++key) {
-    std::uint32_t* row = out + key / kTileSide * n_steps * kTileWords + key % kTileSide * kTileSide;
-    for (int dim = 0; dim < round_up(head_dim, 32); dim += kTileSide) {
-      const int n_left = key < n_keys ? head_dim - dim : 0;
-      const __m512 values = n_left > 0 ? load_some(k + key * head_dim + dim, n_left) : _mm512_setzero_ps();
-      std::uint32_t* to = row + dim / 32 * kTileWords + dim % 32 / 2;
-      _mm256_store_si256(reinterpret_cast<__m256i*>(to), rounder.row(values));
-    }
-  }
-  return rounder.finite();
-}
-
-bool round_values(const float* v, int n_keys, int v_dim, std::uint32_t* out) noexcept {
-  Rounder rounder;
-  const int n_steps = round_up(n_keys, 32) / 32;
-  for (int dim = 0; dim < round_up(v_dim, kTileSide); dim += kTileSide) {
-    const float* low = v + dim / kPanel * n_keys * kPanel;                       // dimensions dim to dim + 7
-    const float* high = dim + kPanel < v_dim ? low + n_keys * kPanel : nullptr;  // and the next 8
-    const auto sixteen = [&](int key) {
-      if (key >= n_keys) return _mm512_setzero_ps();
-      const __m512 first = _mm512_zextps256_ps512(_mm256_load_ps(low + key * kPanel));
-      return high ? _mm512_insertf32x8(first, _mm256_load_ps(high + key * kPanel), 1) : first;
-    };
-    for (int step = 0; step < n_steps; ++step, out += kTileWords) {
-      __m512i words[kTileSide];
-      for (int pair = 0; pair < kTileSide; ++pair) {
-        const int key = step * 32 + pair * 2;
-        words[pair] = rounder.pair(sixteen(key), sixteen(key + 1));
-      }
-      transpose(words);
-      for (int row = 0; row < kTileSide; ++row) _mm512_store_si512(out + row * kTileSide, words[row]);
-    }
-  }
-  return rounder.finite();
-}
-
-bool round_key_rows(DType dtype, const std::byte* k, std::ptrdiff_t stride, int n_keys, int head_dim,
-                    const float* centre, std::uint32_t* out) noexcept {
+bool round_keys(DType dtype, const std::byte* k, std::ptrdiff_t stride, int n_keys, int head_dim, const float* centre,
+                std::uint32_t* out) noexcept {
   return with_rows(dtype, [&]<DType type, class Rounding>() {
-    return round_key_rows_by<type, Rounding>(k, stride, n_keys, head_dim, centre, out);
+    return round_keys_by<type, Rounding>(k, stride, n_keys, head_dim, centre, out);
   });
 }
 
-bool round_value_rows(DType dtype, const std::byte* v, std::ptrdiff_t stride, int n_keys, int v_dim,
-                      std::uint32_t* out) noexcept {
+bool round_values(DType dtype, const std::byte* v, std::ptrdiff_t stride, int n_keys, int v_dim,
+                  std::uint32_t* out) noexcept {
   return with_rows(dtype, [&]<DType type, class Rounding>() {
-    return round_value_rows_by<type, Rounding>(v, stride, n_keys, v_dim, out);
+    return round_values_by<type, Rounding>(v, stride, n_keys, v_dim, out);
   });
 }
 
@@ -206,12 +165,10 @@ bool round_value_rows(DType dtype, const std::byte* v, std::ptrdiff_t stride, in
 namespace saccade::kernel {
 void visit_bf16(const Bf16Tile&, std::span<const Bf16Block>, const TileMask&, ScoreRule, float*) noexcept {}
 bool round_queries(const float*, int, std::uint32_t*) noexcept { return false; }
-bool round_keys(const float*, int, int, std::uint32_t*) noexcept { return false; }
-bool round_values(const float*, int, int, std::uint32_t*) noexcept { return false; }
-bool round_key_rows(DType, const std::byte*, std::ptrdiff_t, int, int, const float*, std::uint32_t*) noexcept {
+bool round_keys(DType, const std::byte*, std::ptrdiff_t, int, int, const float*, std::uint32_t*) noexcept {
   return false;
 }
-bool round_value_rows(DType, const std::byte*, std::ptrdiff_t, int, int, std::uint32_t*) noexcept { return false; }
+bool round_values(DType, const std::byte*, std::ptrdiff_t, int, int, std::uint32_t*) noexcept { return false; }
 }  // namespace saccade::kernel
 
 #endif

@@ -67,19 +67,16 @@ void visit_bf16(const Bf16Tile& tile, std::span<const Bf16Block> blocks, const T
                 float* scratch) noexcept;
 
 /// The packers round to nearest, ties to even, fill up with zeros, and return whether all that they wrote is finite.
-/// q: a tile's [head_dim, kTileRows]. k: [n_keys, head_dim]. v: panels [v_dim / 8, n_keys, 8], as load_panels leaves
-/// them. All 64-byte aligned; dimensions are multiples of 8.
+/// q: a tile's [head_dim, kTileRows], aligned to 64 bytes; dimensions are multiples of 8.
 bool round_queries(const float* q, int head_dim, std::uint32_t* out) noexcept;
-bool round_keys(const float* k, int n_keys, int head_dim, std::uint32_t* out) noexcept;
-bool round_values(const float* v, int n_keys, int v_dim, std::uint32_t* out) noexcept;
 
-/// The same of rows as they are stored, `stride` bytes apart: f32, f16 or bf16. `centre` [head_dim] is taken off each
-/// key; null: nothing.
+/// Keys and values as they are stored, in rows `stride` bytes apart: f32, f16 or bf16. `centre` [head_dim] is taken off
+/// each key; null: nothing.
 /// Cost: about 10 instructions for 32 numbers of a key, 16 for those of a value
-constexpr bool can_round_rows(DType dtype) { return block_len(dtype) == 1; }
-bool round_key_rows(DType dtype, const std::byte* k, std::ptrdiff_t stride, int n_keys, int head_dim,
-                    const float* centre, std::uint32_t* out) noexcept;
-bool round_value_rows(DType dtype, const std::byte* v, std::ptrdiff_t stride, int n_keys, int v_dim,
-                      std::uint32_t* out) noexcept;
+constexpr bool can_round(DType dtype) { return block_len(dtype) == 1; }
+bool round_keys(DType dtype, const std::byte* k, std::ptrdiff_t stride, int n_keys, int head_dim, const float* centre,
+                std::uint32_t* out) noexcept;
+bool round_values(DType dtype, const std::byte* v, std::ptrdiff_t stride, int n_keys, int v_dim,
+                  std::uint32_t* out) noexcept;
 
 }  // namespace saccade::kernel

@@ -59,6 +59,14 @@ class Bf16 : public ::testing::Test {
   }
 };
 
+/// Of rows of f32, side by side.
+bool round_keys(const float* k, int n_keys, int dim, std::uint32_t* out) {
+  return kernel::round_keys(DType::f32, reinterpret_cast<const std::byte*>(k), dim * 4, n_keys, dim, nullptr, out);
+}
+bool round_values(const float* v, int n_keys, int dim, std::uint32_t* out) {
+  return kernel::round_values(DType::f32, reinterpret_cast<const std::byte*>(v), dim * 4, n_keys, dim, out);
+}
+
 /// A tile's rows against a few blocks of keys; rows are queries of one head, and each sees its own random keys.
 struct Case {
   explicit Case(std::uint64_t case_seed) : seed(case_seed) {
@@ -126,7 +134,7 @@ Result run(const Case& c, std::size_t together = 1) {
   const int dim = static_cast<int>(in.head_dim);
   const auto size = static_cast<std::size_t>(dim);
   Aligned<float> q(size * kTileRows), o(static_cast<std::size_t>(round_up(dim, 16)) * kTileRows), row_max(kTileRows),
-      row_sum(kTileRows), v(size * kBlockKeys), scratch(kBf16Scratch), bias(kBlockKeys * kTileRows);
+      row_sum(kTileRows), scratch(kBf16Scratch), bias(kBlockKeys * kTileRows);
   Aligned<std::uint32_t> q_words(static_cast<std::size_t>(round_up(dim, 32)) / 2 * kTileRows),
       visible(kBlockKeys / 32 * kTileRows);
   Aligned<float> row_top(kTileRows);
@@ -143,16 +151,11 @@ Result run(const Case& c, std::size_t together = 1) {
   std::vector<Bf16Block> blocks;
   for (Pos first = 0; first < in.kv_len; first += kBlockKeys) {
     const int n_keys = static_cast<int>(std::min<Pos>(kBlockKeys, in.kv_len - first));
-    for (int j = 0; j < n_keys; ++j) {
-      for (int n = 0; n < dim; ++n) {
-        v[static_cast<std::size_t>((n / kPanel * n_keys + j) * kPanel + n % kPanel)] = in.v_row(first + j, 0)[n];
-      }
-    }
     const auto& k_words = words.emplace_back(static_cast<std::size_t>(bf16_k_words(dim)));
     const std::uint32_t* const k = k_words.data();
     EXPECT_TRUE(round_keys(in.k_row(first, 0), n_keys, dim, k_words.data()));
     const auto& v_words = words.emplace_back(static_cast<std::size_t>(bf16_v_words(dim)));
-    EXPECT_TRUE(round_values(v.data(), n_keys, dim, v_words.data()));
+    EXPECT_TRUE(round_values(in.v_row(first, 0), n_keys, dim, v_words.data()));
     blocks.push_back({k, v_words.data(), n_keys, dim, dim});
     if (!c.masked && blocks.size() < together && first + kBlockKeys < in.kv_len) continue;
     const Bf16Tile tile{.q = q_words.data(),
@@ -315,7 +318,7 @@ TEST_F(Bf16, PacksToTheNearestAndFillsUpWithZeros) {
     }
     for (int dim = 0; dim < 48; ++dim) {
       const bool there = key < kKeys && dim < kDim;
-      const float x = there ? v[static_cast<std::size_t>((dim / kPanel * kKeys + key) * kPanel + dim % kPanel)] : 0.0F;
+      const float x = there ? v[static_cast<std::size_t>(key * kDim + dim)] : 0.0F;
       const int tile = dim / 16 * 2 + key / 32;
       EXPECT_EQ(half(v_words, tile * 512 + dim % 16 * 32 + key % 32), encode_bf16(x)) << key << ' ' << dim;
     }

@@ -35,6 +35,14 @@ template <int kFirst, int kWide, class Unit>
   }
 }
 
+/// Columns of rows, written out: sums that live in registers do not stand a loop.
+template <int kWide, class Body>
+[[gnu::always_inline]] inline void for_each_column(const Body& body) {
+  body(0);
+  if constexpr (kWide > 1) body(1);
+  if constexpr (kWide > 2) body(2);
+}
+
 template <int kHigh, int kWide, class Body>
 [[gnu::always_inline]] inline void for_each_sum(const Body& body) {
   const auto row = [&]<int kRow>(std::integral_constant<int, kRow>) {
@@ -108,8 +116,7 @@ template <bool kTrusted, bool kNotes, int kWide, class Unit>
   __mmask16 wild[kWide];
   for (int n = 0; n < kWide; ++n) top[n] = _mm512_castps_si512(to.top[n]), wild[n] = 0;
   for (int key = 0; key < n_keys; key += 2) {
-#pragma clang loop unroll(full)
-    for (int n = 0; n < kWide; ++n) {
+    for_each_column<kWide>([&](int n) __attribute__((always_inline)) {
       const float* from = scores + key * kTileRows + n * kTileSide;
       const __m512 early = _mm512_fmadd_ps(_mm512_load_ps(from), steps, to.offset[n]);
       const __m512 late = _mm512_fmadd_ps(_mm512_load_ps(from + kTileRows), steps, to.offset[n]);
@@ -132,7 +139,7 @@ template <bool kTrusted, bool kNotes, int kWide, class Unit>
         note(1, _mm512_and_si512(weights, _mm512_set1_epi32(-65536)));
       }
       _mm512_store_si512(words + key / 2 * kTileRows + n * kTileSide, weights);
-    }
+    });
   }
   bool fine = true;
   for (int n = 0; n < kWide; ++n) {

@@ -221,7 +221,8 @@ Case rising(std::uint64_t seed, float rise) {
   const auto dim = static_cast<std::size_t>(c.in.head_dim);
   for (std::size_t n = 0; n < c.in.q.size(); ++n) c.in.q[n] = n % dim == 0 ? 1.0F : 0.1F * random.normal();
   for (Pos j = 0; j < c.in.kv_len; ++j) {
-    const float height = rise * static_cast<float>(j / kBlockKeys) / 1.44269504F / c.in.scale;
+    const Pos block = j / kBlockKeys;
+    const float height = rise * static_cast<float>(block) / 1.44269504F / c.in.scale;
     for (std::size_t n = 0; n < dim; ++n) {
       c.in.k.push_back(n == 0 ? height : random.normal());
       c.in.v.push_back(random.normal());
@@ -312,20 +313,20 @@ TEST_F(Bf16, PacksToTheNearestAndFillsUpWithZeros) {
   };
   for (int key = 0; key < 64; ++key) {
     for (int dim = 0; dim < 64; ++dim) {
-      const float x = key < kKeys && dim < kDim ? k[static_cast<std::size_t>(key * kDim + dim)] : 0.0F;
+      const float x = key < kKeys && dim < kDim ? k.data()[key * kDim + dim] : 0.0F;
       const int tile = key / 16 * 2 + dim / 32;
       EXPECT_EQ(half(k_words, tile * 512 + key % 16 * 32 + dim % 32), encode_bf16(x)) << key << ' ' << dim;
     }
     for (int dim = 0; dim < 48; ++dim) {
       const bool there = key < kKeys && dim < kDim;
-      const float x = there ? v[static_cast<std::size_t>(key * kDim + dim)] : 0.0F;
+      const float x = there ? v.data()[key * kDim + dim] : 0.0F;
       const int tile = dim / 16 * 2 + key / 32;
       EXPECT_EQ(half(v_words, tile * 512 + dim % 16 * 32 + key % 32), encode_bf16(x)) << key << ' ' << dim;
     }
   }
   for (int dim = 0; dim < 64; ++dim) {
     for (int row = 0; row < kTileRows; ++row) {
-      const float x = dim < kDim ? q[static_cast<std::size_t>(dim * kTileRows + row)] : 0.0F;
+      const float x = dim < kDim ? q.data()[dim * kTileRows + row] : 0.0F;
       EXPECT_EQ(half(q_words, (dim / 2 * kTileRows + row) * 2 + dim % 2), encode_bf16(x)) << row << ' ' << dim;
     }
   }

@@ -43,7 +43,8 @@ constexpr std::array<T, 128> all_dips() {
   std::array<T, 128> dips{};
   double power = 128;
   for (std::size_t i = 0; i < 128; ++i, power *= 1.005429901112802821) {  // 2^(1/128)
-    dips[i] = static_cast<T>(128 + static_cast<int>(i) - static_cast<int>(power + 0.5));
+    const int below = static_cast<int>(power), nearest = power - below < 0.5 ? below : below + 1;
+    dips[i] = static_cast<T>(128 + static_cast<int>(i) - nearest);
   }
   return dips;
 }

@@ -45,7 +45,7 @@ inline constexpr int kBf16Scratch = kBlockKeys * kTileRows * (2 + kMostBf16Block
 struct Bf16Tile {
   const std::uint32_t* q = nullptr;  ///< [round_up(head_dim, 32) / 2, kTileRows], from round_queries
   float* o = nullptr;                ///< [round_up(v_dim, 16), kTileRows], otherwise as in Tile
-  float* row_max = nullptr;          ///< what weights are relative to: at most kMostAbove below the row's maximum
+  float* row_max = nullptr;          ///< what weights are relative to: at most 8 below the row's maximum
   float* row_sum = nullptr;
   int n_rows = 0;
   const Notes* notes = nullptr;  ///< as in Tile

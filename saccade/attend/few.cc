@@ -36,7 +36,7 @@ Few::Few(Layout& layout, const AttendCall& call, float* scratch, const RowWants*
       v_places_(layout.take<Places>(1)),
       visible_(layout.take<std::uint32_t>(kFew * Edge::kWords)),
       bias_(call.bias.data ? layout.take<float>(kFew * kernel::kBlockKeys) : nullptr) {
-  if (wants) notes_.emplace(layout, *wants, kFew);
+  if (wants) notes_.emplace(layout, *wants, kFew, Precision::kF32);
 }
 
 void Few::start(const AttendCall& call, const RowMap& rows) {

@@ -19,54 +19,79 @@ void shrink_by(const float* shrink, float* sums) {
   for (Pos r = 0; r < kRows; ++r) sums[r] *= shrink[r];
 }
 
+/// Positions that the keys lie within.
+Range bounds_of(const Gathered& keys) {
+  Range all = keys.ranges()[0];
+  for (const Range range : keys.ranges()) all = {std::min(all.begin, range.begin), std::max(all.end, range.end)};
+  return all;
+}
+
+/// May any of the keys be less than `clip` before any of the queries?
+bool near(Range queries, Range keys, Pos clip) { return queries.begin - (keys.end - 1) < clip; }
+
+/// May any of the queries find one of the keys at this distance?
+bool meet(Range queries, Range keys, Pos offset) {
+  return queries.begin - offset < keys.end && queries.end - offset > keys.begin;
+}
+
 }  // namespace
 
-RowNotes::RowNotes(Layout& layout, const RowWants& wants, Pos most_rows)
+RowNotes::RowNotes(Layout& layout, const RowWants& wants, Pos most_rows, Precision precision)
     : wants_(wants),
       shape_(wants),
       n_fields_(2 + shape_.n_masses + shape_.n_clipped + shape_.n_diagonals),
+      best_stride_(kernel::round_up(static_cast<int>(shape_.n_top), kernel::kRankedTogether)),
+      bf16_(precision == Precision::kBf16),
       covers_(wants.spans.size()) {
   const Pos tiles = (most_rows + kRows - 1) / kRows;
+  const int n_slots = bf16_ ? kSlots : 1;
   fields_ = layout.take<float>(tiles * n_fields_ * kRows);
   back_ = layout.take<float>(tiles * kRows);
   floors_ = layout.take<float>(tiles * kRows);
   tops_ = layout.take<float>(tiles * kRows);
-  best_ = layout.take<RankedKey>(tiles * kRows * shape_.n_top);
+  best_ = layout.take<kernel::RankedKey>(tiles * kRows * best_stride_);
+  listed_ = layout.take<kernel::Bf16Listed>(shape_.n_top > 0 ? 1 : 0);
   room_ = layout.take<float>(kernel::kBlockKeys * kRows);
   distance_ = layout.take<float>(kernel::kBlockKeys);
-  positions_ = layout.take<std::int32_t>(kernel::kBlockKeys);
+  positions_ = layout.take<std::int32_t>(Pos{n_slots} * kernel::kBlockKeys);
   factor_ = layout.take<float>(kRows);
   shrink_ = layout.take<float>(kRows);
   block_sum_ = layout.take<float>(kRows);
+  if (bf16_ && (wants.distance || !wants.spans.empty())) all_marks_.emplace(layout, wants, tiles, n_slots);
 }
 
 void RowNotes::start(const AttendCall& call, const RowMap& rows) {
   rows_ = rows;
   q_begin_ = call.q_begin;
   anchor_ = q_begin_ + rows.q_rows.end - 1;
-  const Pos tiles = (rows.size() + kRows - 1) / kRows;
+  const Pos tiles = n_tiles();
   std::fill_n(fields_, tiles * n_fields_ * kRows, 0.0F);
   for (Pos tile = 0; tile < tiles; ++tile) std::fill_n(diagonals(tile, 0), shape_.n_diagonals * kRows, kNothing);
   std::fill_n(tops_, tiles * kRows, kNothing);
   std::fill_n(floors_, rows.size(), kNothing);
   std::fill(floors_ + rows.size(), floors_ + tiles * kRows, -kNothing);  // nothing is looked for where there is no row
-  std::fill_n(best_, tiles * kRows * shape_.n_top, RankedKey({kNothing, -1}));
+  std::fill_n(best_, tiles * kRows * best_stride_, kernel::RankedKey({kNothing, -1}));
   for (float* of_block : {factor_, shrink_, block_sum_}) std::fill_n(of_block, kRows, 1.0F);
   for (Pos row = 0; row < tiles * kRows; ++row) {
     back_[row] = static_cast<float>(row < rows.size() ? anchor_ - (q_begin_ + rows.query(row)) : 0);
   }
+  if (all_marks_) all_marks_->start(tiles);
 }
 
-void RowNotes::take_block(const Gathered& keys) {
+void RowNotes::take_block(const Gathered& keys, int number) {
   keys_ = keys;
-  around_ = keys.ranges()[0];
+  around_ = bounds_of(keys);
+  std::int32_t* const at = positions(number);
   keys_.for_each([&](Range range, Pos n) {
-    around_ = {std::min(around_.begin, range.begin), std::max(around_.end, range.end)};
     for (Pos position = range.begin; position < range.end; ++position, ++n) {
       distance_[n] = static_cast<float>(anchor_ - position);
-      positions_[n] = static_cast<std::int32_t>(position);
+      at[n] = static_cast<std::int32_t>(position);
     }
   });
+  if (all_marks_) {
+    const std::span<const std::int32_t> all(at, static_cast<std::size_t>(keys.size()));
+    marks_[static_cast<std::size_t>(number)] = all_marks_->mark(all, anchor_, number);
+  }
   for (std::size_t n = 0; n < covers_.size(); ++n) covers_[n] = cover_of(wants_.spans[n]);
 }
 
@@ -87,38 +112,44 @@ RowNotes::Cover RowNotes::cover_of(Range span) const {
   return cover;
 }
 
-Range RowNotes::queries_of(Pos tile) const {
-  const Pos first = tile * kRows;
-  return {q_begin_ + rows_.query(first), q_begin_ + rows_.query(first + n_rows_of(tile) - 1) + 1};
-}
+Pos RowNotes::n_tiles() const { return (rows_.size() + kRows - 1) / kRows; }
 
 Pos RowNotes::n_rows_of(Pos tile) const { return std::min(kRows, rows_.size() - tile * kRows); }
 
-/// Is any key less than `clip` before any of the tile's queries?
-bool RowNotes::near(Pos tile, Pos clip) const { return queries_of(tile).begin - (around_.end - 1) < clip; }
-
-/// May any of the tile's queries find a key of the block at this distance?
-bool RowNotes::meets(Pos tile, Pos offset) const {
-  const Range queries = queries_of(tile);
-  return queries.begin - offset < around_.end && queries.end - offset > around_.begin;
+/// The positions of the queries of some rows.
+Range RowNotes::queries_of(Pos first_row, Pos n_rows) const {
+  return {q_begin_ + rows_.query(first_row), q_begin_ + rows_.query(first_row + n_rows - 1) + 1};
 }
 
-bool RowNotes::idle() const {
-  return !wants_.means && shape_.n_masses + shape_.n_clipped + shape_.n_diagonals + shape_.n_top == 0;
+/// Is a clipped distance or a diagonal of these queries a matter of single keys within these positions?
+bool RowNotes::reads_places(Range queries, Range around) const {
+  return std::ranges::any_of(wants_.clips, [&](Pos clip) { return near(queries, around, clip); }) ||
+         std::ranges::any_of(wants_.offsets, [&](Pos offset) { return meet(queries, around, offset); });
+}
+
+bool RowNotes::idle() const { return !means() && shape_.width() == RecordShape::kMasses; }
+
+bool RowNotes::reads_scores(const Gathered& keys) const {
+  return reads_places(queries_of(0, rows_.size()), bounds_of(keys));
 }
 
 bool RowNotes::reads_scores(Pos tile) const {
-  return shape_.n_top > 0 ||
-         std::ranges::any_of(covers_, [](const Cover& cover) { return cover.part == Cover::Part::kSome; }) ||
-         std::ranges::any_of(wants_.clips, [&](Pos clip) { return near(tile, clip); }) ||
-         std::ranges::any_of(wants_.offsets, [&](Pos offset) { return meets(tile, offset); });
+  return shape_.n_top > 0 || reads_places(queries_of(tile), around_) ||
+         std::ranges::any_of(covers_, [](const Cover& cover) { return cover.part == Cover::Part::kSome; });
+}
+
+kernel::BestLists RowNotes::best(Pos tile) const {
+  return {.best = best_ + tile * kRows * best_stride_,
+          .n_best = static_cast<int>(shape_.n_top),
+          .stride = best_stride_,
+          .floor = floors(tile)};
 }
 
 const kernel::Notes* RowNotes::before(Pos tile, float* scores) {
   if (idle()) return nullptr;
   notes_ = {.distance = distance_,
-            .log_sum = wants_.means ? logs(tile) : nullptr,
-            .distance_sum = wants_.means ? distances(tile) : nullptr,
+            .log_sum = means() ? logs(tile) : nullptr,
+            .distance_sum = means() ? distances(tile) : nullptr,
             .factor = factor_,
             .shrink = shrink_,
             .block_sum = block_sum_,
@@ -126,17 +157,56 @@ const kernel::Notes* RowNotes::before(Pos tile, float* scores) {
   return &notes_;
 }
 
+kernel::NotedScores RowNotes::noted(Pos tile, const float* row_max, const float* scores) const {
+  return {.scores = scores,
+          .factor = factor_,
+          .row_max = row_max,
+          .n_keys = static_cast<int>(keys_.size()),
+          .n_rows = static_cast<int>(n_rows_of(tile))};
+}
+
 void RowNotes::after(Pos tile, const float* row_max, const float* scores) {
   if (idle()) return;
-  const kernel::NotedScores block{.scores = scores,
-                                  .factor = factor_,
-                                  .row_max = row_max,
-                                  .n_keys = static_cast<int>(keys_.size()),
-                                  .n_rows = static_cast<int>(n_rows_of(tile))};
+  const kernel::NotedScores block = noted(tile, row_max, scores);
   join_masses(tile, block);
+  for (Pos n = 0; n < shape_.n_clipped; ++n) shrink_by(shrink_, clipped(tile, n));
+  for (int n = 0; all_marks_ && n < all_marks_->size(); ++n) shrink_by(shrink_, all_marks_->sums(tile) + n * kRows);
   join_clipped(tile, block);
   read_diagonals(tile, block);
-  if (shape_.n_top > 0) read_best(tile, block);
+  if (shape_.n_top > 0) {
+    const int n = kernel::list_best(block, static_cast<int>(shape_.n_top), floors(tile), listed_->scores);
+    kernel::keep_best(listed_->scores, n, positions(0), best(tile));
+  }
+}
+
+kernel::Bf16Notes* RowNotes::before_bf16(Pos tile, bool reads) {
+  bf16_notes_ = {.top = tops(tile),
+                 .log_sum = wants_.entropy ? logs(tile) : nullptr,
+                 .marks = all_marks_ ? all_marks_->sums(tile) : nullptr,
+                 .n_marks = all_marks_ ? all_marks_->size() : 0,
+                 .best = shape_.n_top > 0 ? best(tile) : kernel::BestLists{},
+                 .positions = positions(0),
+                 .listed = listed_,
+                 .factor = factor_,
+                 .shrink = shrink_,
+                 .block_sum = reads ? block_sum_ : nullptr,
+                 .scores_stay = reads};
+  return &bf16_notes_;
+}
+
+void RowNotes::after_bf16(Pos tile, const float* row_max, const float* scores, bool reads) {
+  if (bf16_notes_.shrank) shrink_fields(tile);
+  if (!reads) return;
+  const kernel::NotedScores block = noted(tile, row_max, scores);
+  join_clipped(tile, block);
+  read_diagonals(tile, block);
+}
+
+/// What visits in f32 have summed, where a visit in bf16 raised the maxima.
+void RowNotes::shrink_fields(Pos tile) {
+  shrink_by(shrink_, distances(tile));
+  for (Pos n = 0; n < shape_.n_masses; ++n) shrink_by(shrink_, masses(tile, n));
+  for (Pos n = 0; n < shape_.n_clipped; ++n) shrink_by(shrink_, clipped(tile, n));
 }
 
 void RowNotes::after_few(const float* row_max, const float* old_max, const float* old_sum) {
@@ -162,16 +232,18 @@ void RowNotes::join_masses(Pos tile, const kernel::NotedScores& block) {
   }
 }
 
+/// Keys farther away than the clip count as much as it. In bf16 nothing is done for blocks of such: all keys count as
+/// much at the end, and here those that are nearer count less. (Not in f32: what the two leave of each other would be
+/// too inexact.)
 void RowNotes::join_clipped(Pos tile, const kernel::NotedScores& block) {
   for (Pos n = 0; n < shape_.n_clipped; ++n) {
-    const Pos clip = wants_.clips[static_cast<std::size_t>(n)];
-    float* sums = clipped(tile, n);
-    if (near(tile, clip)) {
-      shrink_by(shrink_, sums);
-      kernel::add_clipped(block, distance_, back(tile), static_cast<float>(clip), sums);
-    } else {
-      shrink_by(shrink_, static_cast<float>(clip), block_sum_, sums);
-    }
+    const Pos at = wants_.clips[static_cast<std::size_t>(n)];
+    const auto clip = static_cast<float>(at);
+    const bool is_near = near(queries_of(tile), around_, at);
+    float* const sums = clipped(tile, n);
+    if (is_near) kernel::add_clipped(block, distance_, back(tile), clip, sums);
+    if (is_near != bf16_) continue;
+    for (Pos r = 0; r < kRows; ++r) sums[r] += (is_near ? -clip : clip) * block_sum_[r];
   }
 }
 
@@ -187,7 +259,7 @@ Pos RowNotes::find(Pos position) const {
 void RowNotes::read_diagonals(Pos tile, const kernel::NotedScores& block) {
   for (Pos n = 0; n < shape_.n_diagonals; ++n) {
     const Pos offset = wants_.offsets[static_cast<std::size_t>(n)];
-    if (!meets(tile, offset)) continue;
+    if (!meet(queries_of(tile), around_, offset)) continue;
     float* out = diagonals(tile, n);
     for (Pos r = 0; r < n_rows_of(tile); ++r) {
       const Pos key = find(q_begin_ + rows_.query(tile * kRows + r) - offset);
@@ -195,17 +267,6 @@ void RowNotes::read_diagonals(Pos tile, const kernel::NotedScores& block) {
       const float score = block.scores[key * kRows + r] * factor_[r];
       if (score != kNothing) out[r] = score;  // hidden here, it may be shown by another visit
     }
-  }
-}
-
-void RowNotes::read_best(Pos tile, const kernel::NotedScores& block) {
-  kernel::ScorePlace places[kernel::kBlockKeys * kRows + 1];
-  const int n = kernel::list_best(block, static_cast<int>(shape_.n_top), floors(tile), places);
-  for (int i = 0; i < n; ++i) {
-    const Pos key = places[i].key, row = places[i].row;
-    const std::span<RankedKey> list = best(tile * kRows + row);
-    keep_best(list, RankedKey({block.scores[key * kRows + row] * factor_[row], positions_[key]}));
-    floors(tile)[row] = list.back().key().score;
   }
 }
 
@@ -219,15 +280,22 @@ void RowNotes::finish(Pos row, float row_max, float row_sum, float shift, float*
   record[RecordShape::kRowSum] = shrink * row_sum;
   record[RecordShape::kLogSum] = shrink * (logs(tile)[r] + fall * row_sum);
   // From the anchor's distances to the query's own.
-  const double from_anchor = distances(tile)[r];
+  const float by_marks = wants_.distance && all_marks_ ? all_marks_->distance(row) : 0.0F;
+  const double from_anchor = static_cast<double>(distances(tile)[r]) + static_cast<double>(by_marks);
   record[RecordShape::kDistanceSum] =
       shrink * static_cast<float>(from_anchor - static_cast<double>(back(tile)[r]) * static_cast<double>(row_sum));
-  for (Pos n = 0; n < shape_.n_masses; ++n) record[RecordShape::kMasses + n] = shrink * masses(tile, n)[r];
-  for (Pos n = 0; n < shape_.n_clipped; ++n) record[shape_.clipped() + n] = shrink * clipped(tile, n)[r];
+  for (Pos n = 0; n < shape_.n_masses; ++n) {
+    const float marked = all_marks_ ? all_marks_->mass(row, n) : 0.0F;
+    record[RecordShape::kMasses + n] = shrink * (masses(tile, n)[r] + marked);
+  }
+  for (Pos n = 0; n < shape_.n_clipped; ++n) {
+    const float all = bf16_ ? static_cast<float>(wants_.clips[static_cast<std::size_t>(n)]) * row_sum : 0.0F;
+    record[shape_.clipped() + n] = shrink * (clipped(tile, n)[r] + all);
+  }
   for (Pos n = 0; n < shape_.n_diagonals; ++n) record[shape_.diagonals() + n] = diagonals(tile, n)[r] + missing;
-  const std::span<const RankedKey> list = best(row);
+  const kernel::RankedKey* const list = best_ + row * best_stride_;
   for (Pos n = 0; n < shape_.n_top; ++n) {
-    const ScoredKey key = list[static_cast<std::size_t>(n)].key();
+    const kernel::ScoredKey key = list[n].key();
     record[shape_.top_scores() + n] = key.score + missing;
     record[shape_.top_positions() + n] = std::bit_cast<float>(key.position);
   }

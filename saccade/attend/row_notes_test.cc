@@ -133,20 +133,20 @@ TEST(RowNotes, ASinkScoreTakesWeight) {
 
 TEST(RankedKey, IsInTheOrderOfItsKey) {
   constexpr float kInf = std::numeric_limits<float>::infinity();
-  std::vector<detail::ScoredKey> keys;
+  std::vector<kernel::ScoredKey> keys;
   for (const float score : {-kInf, -3e38F, -1.0F, -1e-40F, 0.0F, 1e-40F, 1.0F, 1.0000001F, 3e38F, kInf}) {
     for (const std::int32_t position : {-1, 0, 1, 1 << 30}) keys.push_back({score, position});
   }
-  for (const detail::ScoredKey& a : keys) {
-    const detail::RankedKey ranked(a);
+  for (const kernel::ScoredKey& a : keys) {
+    const kernel::RankedKey ranked(a);
     EXPECT_EQ(ranked.key().score, a.score);
     EXPECT_EQ(ranked.key().position, a.position);
-    for (const detail::ScoredKey& b : keys) {
+    for (const kernel::ScoredKey& b : keys) {
       if (a.position < 0 || b.position < 0) continue;  // no key
-      EXPECT_EQ(ranked > detail::RankedKey(b), a.beats(b)) << a.score << " " << b.score;
+      EXPECT_EQ(ranked > kernel::RankedKey(b), a.beats(b)) << a.score << " " << b.score;
     }
   }
-  EXPECT_EQ(detail::RankedKey({-0.0F, 3}), detail::RankedKey({0.0F, 3}));
+  EXPECT_EQ(kernel::RankedKey({-0.0F, 3}), kernel::RankedKey({0.0F, 3}));
 }
 
 /// Below 2^-126 of the largest weight there is nothing.

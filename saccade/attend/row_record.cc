@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "saccade/attend/edge.h"
+#include "saccade/kernel/ranked.h"
 
 namespace saccade::detail {
 namespace {
@@ -13,18 +14,18 @@ namespace {
 constexpr float kNothing = -std::numeric_limits<float>::infinity();
 constexpr double kLn2 = 0.6931471805599453;
 
-ScoredKey key_at(const RecordShape& shape, const float* record, Pos n) {
+kernel::ScoredKey key_at(const RecordShape& shape, const float* record, Pos n) {
   return {record[shape.top_scores() + n], std::bit_cast<std::int32_t>(record[shape.top_positions() + n])};
 }
 
-void set_key(const RecordShape& shape, float* record, Pos n, ScoredKey key) {
+void set_key(const RecordShape& shape, float* record, Pos n, kernel::ScoredKey key) {
   record[shape.top_scores() + n] = key.score;
   record[shape.top_positions() + n] = std::bit_cast<float>(key.position);
 }
 
 void merge_top(const RecordShape& shape, float* into, const float* from) {
   for (Pos n = 0; n < shape.n_top; ++n) {
-    const ScoredKey key = key_at(shape, from, n);
+    const kernel::ScoredKey key = key_at(shape, from, n);
     if (!key.beats(key_at(shape, into, shape.n_top - 1))) return;
     Pos at = shape.n_top - 1;
     for (; at > 0 && key.beats(key_at(shape, into, at - 1)); --at)
@@ -98,7 +99,7 @@ void RowTeller::normalise(const float* record, double weight_of_max) {
     number = n < shape_.diagonals() ? static_cast<float>(weight_of_max * record[n]) : weight_of(record[n]);
   }
   for (Pos n = 0; n < shape_.n_top; ++n) {
-    const ScoredKey key = key_at(shape_, record, n);
+    const kernel::ScoredKey key = key_at(shape_, record, n);
     const float weight = weight_of(key.score);
     top_[static_cast<std::size_t>(n)] = weight > 0 ? WeightedKey{key.position, weight} : WeightedKey{};
   }

@@ -62,7 +62,7 @@ Tiles::Tiles(Layout& layout, const AttendCall& call, Pos most_rows, Shared* shar
   q_rounded_ = rounds ? layout.take<std::uint32_t>(tiles * q_words_) : nullptr;
   q_scale_ = rounds ? layout.take<float>(tiles * kRows) : nullptr;
   if (rounds) own_ = PackedRoom(layout, precision_, head_dim_, v_dim_, kKeys);
-  if (wants) notes_.emplace(layout, *wants, most_rows);
+  if (wants) notes_.emplace(layout, *wants, most_rows, precision_);
 }
 
 Pos Tiles::n_tiles() const { return tiles_of(rows_.size()); }
@@ -207,33 +207,42 @@ void Tiles::visit_fixed(Pos i, const kernel::FixedBlock& block, const std::uint3
   after(i);
 }
 
+/// `reads`: probes want single scores of the only block.
 void Tiles::visit_bf16(const AttendCall& call, Pos i, std::span<const kernel::Bf16Block> blocks,
-                       const kernel::TileMask& mask) {
+                       const kernel::TileMask& mask, bool reads) {
   kernel::Bf16Tile rows = bf16_tile(i);
-  rows.notes = before(i);
-  rows.row_top = notes_ ? notes_->tops(i) : nullptr;
+  if (notes_) rows.notes = notes_->before_bf16(i, reads);
   kernel::visit_bf16(rows, blocks, mask, rule(call), scores_);
-  after(i);
+  if (notes_) notes_->after_bf16(i, rows.row_max, scores_, reads);
 }
 
-/// Sees the block now, together with one that waits, or, if it is going to stay, lets it wait itself. Probes are told
-/// of one block at a time, and rows with NaN or inf look at the keys as they were: false where there are such.
-bool Tiles::see_all_bf16(const AttendCall& call, const kernel::Bf16Block& block, bool stays) {
-  if ((notes_ && !notes_->idle()) || any_wild_) return false;
-  if (!waiting_ && stays) {
+/// Sees the block now, together with one that waits, or, if it is going to stay, lets it wait itself. Not where rows
+/// with NaN or inf look at the keys as they were, nor where probes look at single scores.
+bool Tiles::see_in_pairs(const AttendCall& call, const Gathered& keys, const PackedRoom& packed) {
+  if (any_wild_ || (notes_ && notes_->reads_scores(keys))) return false;
+  const int number = waiting_ ? 1 : 0;
+  if (notes_) notes_->take_block(keys, number);
+  const kernel::Bf16Block block = bf16_block(keys, packed, number);
+  if (!waiting_ && &packed != &own_) {
     waiting_ = block;
     return true;
   }
   const kernel::Bf16Block blocks[] = {waiting_ ? *waiting_ : block, block};
-  for (Pos i = 0; i < n_tiles(); ++i) visit_bf16(call, i, std::span(blocks).subspan(waiting_ ? 0 : 1), {});
+  for (Pos i = 0; i < n_tiles(); ++i) visit_bf16(call, i, std::span(blocks).subspan(waiting_ ? 0 : 1), {}, false);
   waiting_.reset();
   return true;
 }
 
 void Tiles::see_waiting(const AttendCall& call) {
   if (!waiting_) return;
-  for (Pos i = 0; i < n_tiles(); ++i) visit_bf16(call, i, {&*waiting_, 1}, {});
+  for (Pos i = 0; i < n_tiles(); ++i) visit_bf16(call, i, {&*waiting_, 1}, {}, false);
   waiting_.reset();
+}
+
+kernel::Bf16Block Tiles::bf16_block(const Gathered& keys, const PackedRoom& packed, int number) const {
+  kernel::Bf16Block block = packed.bf16_block(keys.size());
+  block.marks = notes_ ? notes_->marks(number) : nullptr;
+  return block;
 }
 
 void Tiles::visit_tile(const AttendCall& call, Pos i, const Gathered& keys, const kernel::TileMask& mask,
@@ -242,8 +251,8 @@ void Tiles::visit_tile(const AttendCall& call, Pos i, const Gathered& keys, cons
     if (!block_.k) load(call, keys);
     visit_plain(call, i, mask);
   } else if (precision_ == Precision::kBf16) {
-    const kernel::Bf16Block block = packed->bf16_block(keys.size());
-    visit_bf16(call, i, {&block, 1}, mask);
+    const kernel::Bf16Block block = bf16_block(keys, *packed, 0);
+    visit_bf16(call, i, {&block, 1}, mask, notes_ && notes_->reads_scores(keys));
   } else {
     visit_fixed(i, packed->fixed_block(keys.size()), nullptr);
   }
@@ -251,13 +260,10 @@ void Tiles::visit_tile(const AttendCall& call, Pos i, const Gathered& keys, cons
 
 Precision Tiles::see_all(const AttendCall& call, const Gathered& keys, const Gathered* /*next*/) {
   block_ = {};
-  if (notes_) notes_->take_block(keys);
   const PackedRoom* packed = precision_ == Precision::kF32 ? nullptr : packed_keys(call, keys);
-  if (packed && precision_ == Precision::kBf16 &&
-      see_all_bf16(call, packed->bf16_block(keys.size()), packed != &own_)) {
-    return precision_;
-  }
+  if (packed && precision_ == Precision::kBf16 && see_in_pairs(call, keys, *packed)) return precision_;
   see_waiting(call);
+  if (notes_) notes_->take_block(keys);
   for (Pos i = 0; i < n_tiles(); ++i) visit_tile(call, i, keys, {}, packed);
   return packed ? precision_ : Precision::kF32;
 }

@@ -58,8 +58,9 @@ class Tiles {
                   const PackedRoom* packed);
   void visit_plain(const AttendCall& call, Pos tile, const kernel::TileMask& mask);
   void visit_bf16(const AttendCall& call, Pos tile, std::span<const kernel::Bf16Block> blocks,
-                  const kernel::TileMask& mask);
-  bool see_all_bf16(const AttendCall& call, const kernel::Bf16Block& block, bool stays);
+                  const kernel::TileMask& mask, bool reads);
+  bool see_in_pairs(const AttendCall& call, const Gathered& keys, const PackedRoom& packed);
+  kernel::Bf16Block bf16_block(const Gathered& keys, const PackedRoom& packed, int number) const;
   void see_waiting(const AttendCall& call);
   void visit_fixed(Pos tile, const kernel::FixedBlock& block, const std::uint32_t* visible);
   const kernel::Notes* before(Pos tile) { return notes_ ? notes_->before(tile, scores_) : nullptr; }

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <span>
 
+#include "saccade/kernel/notes.h"
 #include "saccade/kernel/visit.h"
 
 namespace saccade::kernel {
@@ -31,16 +32,46 @@ constexpr int bf16_k_words(int head_dim, int n_keys = kBlockKeys) { return n_key
 constexpr int bf16_v_words(int v_dim, int n_keys = kBlockKeys) { return n_keys * round_up(v_dim, 16) / 2; }
 
 struct Bf16Block {
-  const std::uint32_t* k = nullptr;  ///< 16 keys x 32 dimensions to a tile; from round_keys
-  const std::uint32_t* v = nullptr;  ///< 16 dimensions x 32 keys to a tile; from round_values
-  int n_keys = 0;                    ///< 1 to kBlockKeys
-  int head_dim = 0;                  ///< of q and k
-  int v_dim = 0;                     ///< of v and o
+  const std::uint32_t* k = nullptr;      ///< 16 keys x 32 dimensions to a tile; from round_keys
+  const std::uint32_t* v = nullptr;      ///< 16 dimensions x 32 keys to a tile; from round_values
+  int n_keys = 0;                        ///< 1 to kBlockKeys
+  int head_dim = 0;                      ///< of q and k
+  int v_dim = 0;                         ///< of v and o
+  const std::uint32_t* marks = nullptr;  ///< 16 marks x 32 keys to a tile, as v; for notes that sum them
 };
 
 /// Blocks of a visit at most, and its scratch in floats: a block's scores, and the words of every block's weights.
 inline constexpr int kMostBf16Blocks = 2;
 inline constexpr int kBf16Scratch = kBlockKeys * kTileRows * (2 + kMostBf16Blocks) / 2;
+
+/// What may be among the best of a block.
+struct Bf16Listed {
+  ListedScore scores[kBlockKeys * kTileRows + 1];
+  std::uint32_t words[kBlockKeys * kTileRows + kTileSide];
+};
+
+/// What a visit keeps of a tile's rows for probes beside their softmax, which keeps every bit.
+///
+/// Shapes    [kTileRows] where not told otherwise, 64-byte aligned; null: not wanted
+/// Cost      log_sum: 5 vector instructions for two vectors of scores. Marks: as much as 16 dimensions of values for
+/// each
+///           16. The best: a comparison for eight vectors, some 90 instructions where one of them holds a
+///           better one, and 40 for that
+struct Bf16Notes {
+  float* top = nullptr;      ///< running: the largest score, where row_max is less
+  float* log_sum = nullptr;  ///< running, as row_sum: sum of weight log2(weight), weights relative to row_max
+  float* marks = nullptr;  ///< running, [n_marks, kTileRows]: sum of weight mark, of numbers that each key brings along
+  int n_marks = 0;         ///< a multiple of kTileSide
+  BestLists best;          ///< running, as keep_best has them; no lists: not wanted. A block that all rows see adds
+                           ///< scores to 1/128, as its weights are rounded, and none of weight 0
+  const std::int32_t* positions = nullptr;  ///< [blocks of the visit, kBlockKeys], of the keys
+  Bf16Listed* listed = nullptr;             ///< scratch for them
+  float* factor = nullptr;                  ///< written: a score times this is in units of log2; never null
+  float* shrink = nullptr;     ///< multiplied by what a rise of row_max leaves of a sum of weights; never null
+  float* block_sum = nullptr;  ///< written: sum of the weights of the visit's last block
+  bool shrank = false;         ///< set where it does
+  bool scores_stay = false;    ///< a block's scores are to be left in the first floats of the scratch, all of them
+};
 
 struct Bf16Tile {
   const std::uint32_t* q = nullptr;  ///< [round_up(head_dim, 32) / 2, kTileRows], from round_queries
@@ -48,8 +79,7 @@ struct Bf16Tile {
   float* row_max = nullptr;          ///< what weights are relative to: at most 8 below the row's maximum
   float* row_sum = nullptr;
   int n_rows = 0;
-  const Notes* notes = nullptr;  ///< as in Tile
-  float* row_top = nullptr;      ///< running: the largest score of each row, where row_max is less; null: not wanted
+  Bf16Notes* notes = nullptr;  ///< null: none
 };
 
 /// As `visit`, in bf16. Takes masks, biases and soft caps. Several blocks in one visit give the bits of as many visits.

@@ -137,7 +137,8 @@ Result run(const Case& c, std::size_t together = 1) {
       row_sum(kTileRows), scratch(kBf16Scratch), bias(kBlockKeys * kTileRows);
   Aligned<std::uint32_t> q_words(static_cast<std::size_t>(round_up(dim, 32)) / 2 * kTileRows),
       visible(kBlockKeys / 32 * kTileRows);
-  Aligned<float> row_top(kTileRows);
+  Aligned<float> row_top(kTileRows), factor(kTileRows), shrink(kTileRows);
+  Bf16Notes notes{.top = row_top.data(), .factor = factor.data(), .shrink = shrink.data()};
   std::fill_n(row_top.data(), kTileRows, -std::numeric_limits<float>::infinity());
   std::fill_n(o.data(), round_up(dim, 16) * kTileRows, 0.0F);
   std::fill_n(q.data(), dim * kTileRows, 0.0F);
@@ -156,14 +157,14 @@ Result run(const Case& c, std::size_t together = 1) {
     EXPECT_TRUE(round_keys(in.k_row(first, 0), n_keys, dim, k_words.data()));
     const auto& v_words = words.emplace_back(static_cast<std::size_t>(bf16_v_words(dim)));
     EXPECT_TRUE(round_values(in.v_row(first, 0), n_keys, dim, v_words.data()));
-    blocks.push_back({k, v_words.data(), n_keys, dim, dim});
+    blocks.push_back({k, v_words.data(), n_keys, dim, dim, nullptr});
     if (!c.masked && blocks.size() < together && first + kBlockKeys < in.kv_len) continue;
     const Bf16Tile tile{.q = q_words.data(),
                         .o = o.data(),
                         .row_max = row_max.data(),
                         .row_sum = row_sum.data(),
                         .n_rows = static_cast<int>(in.q_len),
-                        .row_top = row_top.data()};
+                        .notes = &notes};
     visit_bf16(tile, blocks, mask_block(c, first, n_keys, visible, bias), {in.scale, c.softcap}, scratch.data());
     blocks.clear(), words.clear();
   }

@@ -20,6 +20,30 @@ HWY_BEFORE_NAMESPACE();
 namespace saccade::kernel::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
+/// A sorted list takes in one more: each place keeps the better of what it has and what is pushed on from the one
+/// before, which is the newcomer or its neighbour.
+HWY_INLINE void keep(const BestLists& to, int row, RankedKey key) {
+  const hn::CappedTag<std::uint64_t, kRankedTogether> d;
+  const int lanes = static_cast<int>(hn::Lanes(d)), asked = to.n_best - 1;
+  static constexpr std::uint64_t kBefore[kRankedTogether] = {0, 0, 1, 2, 3, 4, 5, 6};
+  const auto one_before = hn::SetTableIndices(d, kBefore);
+  const auto first = hn::FirstN(d, 1);
+  const auto newcomer = hn::Set(d, key.rank());
+  auto* const list = reinterpret_cast<std::uint64_t*>(to.best + row * to.stride);
+  auto before = hn::Set(d, ~std::uint64_t{0});
+  auto last = before;
+  for (int at = 0; at < to.stride; at += lanes) {
+    const auto kept = hn::Load(d, list + at);
+    const auto pushed = hn::IfThenElse(first, before, hn::TableLookupLanes(kept, one_before));
+    const auto stays = hn::Max(kept, hn::Min(newcomer, pushed));
+    if (at + lanes < to.stride) before = hn::Set(d, list[at + lanes - 1]);
+    hn::Store(stays, d, list + at);
+    // Read back from memory it would come some 50 cycles later.
+    if (asked >= at) last = hn::TableLookupLanes(stays, hn::IndicesFromVec(d, hn::Set(d, (asked - at) % lanes)));
+  }
+  to.floor[row] = RankedKey(hn::GetLane(last)).key().score;
+}
+
 /// Sums over the weights of a block, in the rows of a vector.
 template <class D>
 struct NoteSums {

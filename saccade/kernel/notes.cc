@@ -91,8 +91,8 @@ HWY_INLINE std::uint64_t lanes_of(hn::Mask<ND> mask) {
 }
 
 /// Lists the scores of up to kTogether keys from `begin` on that are at least `floors`; returns the list's end.
-HWY_INLINE ScorePlace* list_group(const NotedScores& block, int begin, int row, hn::Vec<ND> factor, hn::Vec<ND> floors,
-                                  ScorePlace* places) {
+HWY_INLINE ListedScore* list_group(const NotedScores& block, int begin, int row, hn::Vec<ND> factor, hn::Vec<ND> floors,
+                                   ListedScore* listed) {
   const ND d;
   const float* scores = block.scores + std::ptrdiff_t{begin} * kTileRows + row;
   std::uint64_t marked[2] = {};  // 16 rows of four keys each
@@ -108,19 +108,21 @@ HWY_INLINE ScorePlace* list_group(const NotedScores& block, int begin, int row, 
   for (int half = 0; half < 2; ++half) {
     for (std::uint64_t bits = marked[half]; bits != 0; bits &= bits - 1) {
       const int at = std::countr_zero(bits);
-      places->key = static_cast<std::uint8_t>(begin + half * 4 + at / 16);
-      places->row = static_cast<std::uint8_t>(row + at % 16);
-      places += places->row < block.n_rows ? 1 : 0;
+      const int key = begin + half * 4 + at / 16, of_row = row + at % 16;
+      *listed = {.score = block.scores[key * kTileRows + of_row] * block.factor[of_row],
+                 .key = static_cast<std::uint8_t>(key),
+                 .row = static_cast<std::uint8_t>(of_row)};
+      listed += of_row < block.n_rows ? 1 : 0;
     }
   }
-  return places;
+  return listed;
 }
 
-int ListBest(const NotedScores& block, int n_best, const float* floor, ScorePlace* places) {
+int ListBest(const NotedScores& block, int n_best, const float* floor, ListedScore* listed) {
   const ND d;
   const int lanes = static_cast<int>(hn::Lanes(d));
   const auto nothing = hn::Set(d, -std::numeric_limits<float>::infinity());
-  ScorePlace* end = places;
+  ListedScore* end = listed;
   for (int row = 0; row < block.n_rows; row += lanes) {
     const auto factor = hn::Load(d, block.factor + row);
     hn::Vec<ND> tops[kMostGroups];
@@ -141,7 +143,14 @@ int ListBest(const NotedScores& block, int n_best, const float* floor, ScorePlac
       end = list_group(block, std::countr_zero(some) * kTogether, row, factor, floors, end);
     }
   }
-  return static_cast<int>(end - places);
+  return static_cast<int>(end - listed);
+}
+
+void KeepBest(const ListedScore* listed, int n_listed, const std::int32_t* positions, const BestLists& lists) {
+  const BestLists to = lists;
+  for (const ListedScore* one = listed; one < listed + n_listed; ++one) {
+    keep(to, one->row, RankedKey({one->score, positions[one->key]}));
+  }
 }
 
 void NoteScores(const NotedScores& block, const float* old_max, const float* old_sum, const Notes& notes) {
@@ -171,6 +180,7 @@ namespace saccade::kernel {
 HWY_EXPORT(AddSomeWeights);
 HWY_EXPORT(AddClipped);
 HWY_EXPORT(ListBest);
+HWY_EXPORT(KeepBest);
 HWY_EXPORT(NoteScores);
 
 void add_some_weights(const NotedScores& block, const std::uint32_t* keys, float* sums) noexcept {
@@ -181,8 +191,12 @@ void add_clipped(const NotedScores& block, const float* distance, const float* b
   HWY_DYNAMIC_DISPATCH(AddClipped)(block, distance, back, clip, sums);
 }
 
-int list_best(const NotedScores& block, int n_best, const float* floor, ScorePlace* places) noexcept {
-  return HWY_DYNAMIC_DISPATCH(ListBest)(block, n_best, floor, places);
+int list_best(const NotedScores& block, int n_best, const float* floor, ListedScore* listed) noexcept {
+  return HWY_DYNAMIC_DISPATCH(ListBest)(block, n_best, floor, listed);
+}
+
+void keep_best(const ListedScore* listed, int n_listed, const std::int32_t* positions, const BestLists& to) noexcept {
+  HWY_DYNAMIC_DISPATCH(KeepBest)(listed, n_listed, positions, to);
 }
 
 void note_scores(const NotedScores& block, const float* old_max, const float* old_sum, const Notes& notes) noexcept {

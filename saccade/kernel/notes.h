@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "saccade/kernel/ranked.h"
+
 namespace saccade::kernel {
 
 /// What a visit keeps of a tile's rows beside their softmax, for probes: numbers that need every weight, and what is
@@ -37,8 +39,9 @@ void add_some_weights(const NotedScores& block, const std::uint32_t* keys, float
 /// Cost: an exponential a vector of scores.
 void add_clipped(const NotedScores& block, const float* distance, const float* back, float clip, float* sums) noexcept;
 
-/// A score of a block: which key of it, and which row.
-struct ScorePlace {
+/// A score of a block, in units of log2: of which key, and which row.
+struct ListedScore {
+  float score;
   std::uint8_t key, row;
 };
 
@@ -46,9 +49,20 @@ struct ScorePlace {
 /// scores, in units of log2, of at least floor[row], the worst of the best so far; where that is -inf, since fewer were
 /// seen, at least those that are not below `n_best` others of the block. Never what is hidden, nor a row beyond n_rows.
 ///
-/// Shapes    places: room for kBlockKeys x kTileRows, and one more
+/// Shapes    listed: room for kBlockKeys x kTileRows, and one more
 /// Cost      an instruction a vector of scores, and four more for each of eight keys that holds one to list
-int list_best(const NotedScores& block, int n_best, const float* floor, ScorePlace* places) noexcept;
+int list_best(const NotedScores& block, int n_best, const float* floor, ListedScore* listed) noexcept;
+
+/// Lists of the best keys of rows, best first.
+struct BestLists {
+  RankedKey* best = nullptr;  ///< [kTileRows, stride], 64-byte aligned
+  int n_best = 0;
+  int stride = 0;          ///< a multiple of kRankedTogether
+  float* floor = nullptr;  ///< [kTileRows]: the score of the last of n_best
+};
+/// Puts scores where they belong. `positions`: of the block's keys.
+/// Cost: about 15 instructions a score and eight kept ones in AVX-512
+void keep_best(const ListedScore* listed, int n_listed, const std::int32_t* positions, const BestLists& to) noexcept;
 
 /// What a visit would have written and kept, from scores that it left; for a visit that keeps nothing but those.
 /// `old_max`, `old_sum`: of the rows before the visit. Cost: an exponential a vector of scores.

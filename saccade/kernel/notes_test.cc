@@ -59,7 +59,7 @@ struct Block {
 };
 
 void check_list(const Block& block, int n_best) {
-  std::vector<ScorePlace> places(kBlockKeys * kTileRows + 1);
+  std::vector<ListedScore> places(kBlockKeys * kTileRows + 1);
   const int n = list_best(block.noted(), n_best, block.floor, places.data());
   std::set<std::pair<int, int>> listed;
   for (int i = 0; i < n; ++i) {

@@ -31,7 +31,7 @@ class Distance final : public Probe, public RowProbe {
   }
   void observe(const WeightTile& tile) override;
   void want(RowWants& wants) override {
-    wants.means = true;
+    wants.distance = true;
     at_ = wants.clips.size();
     wants.clips.push_back(clip);
   }

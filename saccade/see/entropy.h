@@ -19,7 +19,7 @@ class Entropy final : public Probe, public RowProbe {
   void fields(auto&) {}
   void begin(const LookShape& shape) override { values_.grow(shape); }
   void observe(const WeightTile& tile) override;
-  void want(RowWants& wants) override { wants.means = true; }
+  void want(RowWants& wants) override { wants.entropy = true; }
   void take(const RowSeen& row) override { *values_.row(row.head, row.q_position) = row.entropy; }
 
   /// One number a query and head.

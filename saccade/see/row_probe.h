@@ -18,7 +18,7 @@ struct WeightedKey {
 /// What attend() is to find out about each row (one query, one head) while it visits the row's keys, beyond what costs
 /// nothing. Probes add what they need and remember where it will be.
 struct RowWants {
-  bool means = false;        ///< the row's entropy and its mean distance
+  bool entropy = false, distance = false;  ///< the row's own, and its mean
   std::vector<Range> spans;  ///< of positions: the row's mass in each
   std::vector<Pos> clips;    ///< >= 1: the mean distance with distances cut there
   std::vector<Pos> offsets;  ///< the weight at these distances
@@ -32,7 +32,7 @@ struct RowSeen {
   Pos q_position = 0;                ///< absolute
   float lse = 0.0F;                  ///< natural log, a sink score included
   float max_score = 0.0F;            ///< of the keys; -inf: sees none
-  float entropy = 0.0F;              ///< - sum weight ln(weight), nats; 0 where no probe wants means
+  float entropy = 0.0F;              ///< - sum weight ln(weight), nats; 0 where no probe wants it
   float distance = 0.0F;             ///< sum weight (q_pos - k_pos), tokens; likewise
   std::span<const float> masses;     ///< one a span: sum of its weights
   std::span<const float> clipped;    ///< one a clip: sum weight min(q_pos - k_pos, clip)

@@ -42,13 +42,17 @@ struct Told {
     attend(call, team_of(problem.c.team), used_workspace());
   }
 
-  /// All numbers of a row.
-  std::vector<float> row(int head, Pos q_position) const {
+  /// All numbers of a row but its best keys, and with them.
+  std::vector<float> sums(int head, Pos q_position) const {
     std::vector<float> all;
     for (const see::PerRow* kept : {&masses.values(), &diagonals.values(), &distance.mean(), &distance.clipped(),
                                     &entropy.values(), &peaks.lse(), &peaks.largest()}) {
       all.insert(all.end(), kept->row(head, q_position), kept->row(head, q_position) + kept->width());
     }
+    return all;
+  }
+  std::vector<float> row(int head, Pos q_position) const {
+    std::vector<float> all = sums(head, q_position);
     for (const WeightedKey& key : top.row(head, q_position)) {
       all.push_back(static_cast<float>(key.position)), all.push_back(key.weight);
     }
@@ -101,6 +105,25 @@ TEST(RowNotes, ValuesAreNobodysBusiness) {
     for (Pos q = 127; q < 257; ++q) {
       for (const float number : told.row(0, q)) ASSERT_TRUE(std::isfinite(number)) << "query " << q;
       ASSERT_EQ(told.top.row(0, q)[0].position, clean.top.row(0, q)[0].position) << "query " << q;
+    }
+  }
+}
+
+/// One poisoned block, or query, runs in f32 amid others in bf16: sums of both are sums of the row.
+TEST(RowNotes, SumsOfBlocksInTwoPrecisionsJoin) {
+  if (!kernel::has_bf16()) return;
+  AttendCase c{.seed = 11, .q_len = 130, .kv_len = 1400, .n_heads = 2, .n_kv_heads = 1, .precision = Precision::kBf16};
+  Problem problem(c);
+  const Told clean(problem);
+  for (const Pos poisoned : {Pos{3}, Pos{700}, Pos{1399}}) {
+    Problem other(c);
+    poison(other.v, poisoned, std::numeric_limits<float>::infinity());
+    const Told told(other);
+    for (Pos q = 1400 - 130; q < 1400; ++q) {
+      const std::vector<float> expected = clean.sums(1, q), got = told.sums(1, q);
+      for (std::size_t n = 0; n < expected.size(); ++n) {
+        ASSERT_NEAR(got[n], expected[n], 0.01F * std::fabs(expected[n]) + 1e-3F) << "query " << q << ", number " << n;
+      }
     }
   }
 }

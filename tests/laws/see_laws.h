@@ -246,6 +246,8 @@ inline std::vector<AttendCase> see_cases() {
   // Keys in splits, for few rows and for tiles.
   cases.push_back({.seed = 37, .kv_len = 1500, .n_heads = 6, .n_kv_heads = 2, .gain = 4.0F, .team = 3});
   cases.push_back({.seed = 38, .q_len = 12, .kv_len = 1100, .n_heads = 5, .n_kv_heads = 1, .gain = 4.0F, .team = 3});
+  // Blocks that all rows see, and that items share: in bf16 two to a visit.
+  cases.push_back({.seed = 39, .q_len = 130, .kv_len = 1030, .n_heads = 2, .n_kv_heads = 1, .gain = 4.0F});
   AttendCase negative{.seed = 36, .q_len = 65, .kv_len = 129, .scale = -0.2F};
   cases.push_back(negative);
   return cases;

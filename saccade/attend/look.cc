@@ -2,15 +2,18 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <new>
+#include <optional>
 #include <vector>
 
 #include "saccade/attend/check.h"
 #include "saccade/attend/edge.h"
+#include "saccade/attend/look_bf16.h"
 #include "saccade/attend/workspace.h"
 #include "saccade/base/error.h"
+#include "saccade/kernel/matrix_unit.h"
 #include "saccade/kernel/weights.h"
+#include "saccade/kernel/weights_bf16.h"
 
 namespace saccade {
 namespace detail {
@@ -30,7 +33,7 @@ Pos end_of_block(Pos position) { return (position / kQueries + 1) * kQueries; }
 
 /// What one worker needs beside the call.
 struct LookRoom {
-  LookRoom(Layout layout, const AttendCall& call)
+  LookRoom(Layout layout, const AttendCall& call, bool in_bf16)
       : edge(layout, call, kQueries),
         q(layout.take<float>(kPatchQueries * call.q.dim)),
         lse(layout.take<double>(kPatchQueries)),
@@ -39,8 +42,10 @@ struct LookRoom {
         weights(layout.take<float>(kQueries * kKeys)),
         log2_weights(layout.take<float>(kQueries * kKeys)),
         row_sums(layout.take<float>(kQueries)),
-        bias(call.bias.data ? layout.take<float>(kQueries * kKeys) : nullptr),
-        bytes(layout.used()) {}
+        bias(call.bias.data ? layout.take<float>(kQueries * kKeys) : nullptr) {
+    if (in_bf16) rounded.emplace(layout, call);
+    bytes = layout.used();
+  }
 
   Edge edge;
   float* q;     // [kPatchQueries, head_dim], negated where the scale is negative
@@ -48,11 +53,29 @@ struct LookRoom {
   float *k_rows, *k;
   float *weights, *log2_weights, *row_sums;
   float* bias;
+  std::optional<RoundedKeys> rounded;
   std::size_t bytes;
 };
 
+/// Calls body(number, rows of the call) for each block of queries of a patch.
+template <class Body>
+void for_each_block(const AttendCall& call, Range q_rows, const Body& body) {
+  Pos number = 0;
+  for (Pos row = q_rows.begin; row < q_rows.end; ++number) {
+    const Pos end = std::min(end_of_block(call.q_begin + row) - call.q_begin, q_rows.end);
+    body(number, Range{row, end});
+    row = end;
+  }
+}
+
+int kv_head_of(const AttendCall& call, int head) {
+  return call.kv_head.empty() ? static_cast<int>(head * call.k.n_heads / call.q.n_heads)
+                              : call.kv_head[static_cast<std::size_t>(head)];
+}
+
 /// A block of queries of a patch and the keys it visits there.
 struct Gaze {
+  Pos block;     // its number in the patch
   Range q_rows;  // of the call
   VisitList visits;
   std::size_t next = 0;  // the first visit that does not end before the keys at hand
@@ -67,30 +90,37 @@ struct Gaze {
   }
 };
 
-/// One head's weights in a patch.
+/// One head's weights in a patch. `rounded`: its queries, where the look runs in bf16; else null.
 class HeadLook {
  public:
-  HeadLook(const AttendCall& call, const float* lse, Range q_rows, Range keys, int head, LookRoom& room)
-      : call_(call), q_rows_(q_rows), keys_(keys), head_(head), room_(room) {
-    const auto h = static_cast<std::size_t>(head);
-    kv_head_ = call.kv_head.empty() ? static_cast<int>(head * call.k.n_heads / call.q.n_heads) : call.kv_head[h];
-    where_ = call.where.size() == 1 ? call.where[0] : call.where[h];
-    find_gazes();
-    const bool sees = std::ranges::any_of(gazes_, [](const Gaze& gaze) { return !gaze.visits.empty(); });
-    if (sees) read_queries(lse);  // most patches of a window are empty
+  HeadLook(const AttendCall& call, const float* lse, const RoundedQueries* rounded, Range q_rows, Range keys, int head,
+           LookRoom& room)
+      : call_(call),
+        lse_(lse),
+        rounded_(rounded),
+        q_rows_(q_rows),
+        keys_(keys),
+        head_(head),
+        kv_head_(kv_head_of(call, head)),
+        centre_(rounded ? rounded->centre(kv_head_) : nullptr),
+        where_(call.where[call.where.size() == 1 ? 0 : static_cast<std::size_t>(head)]),
+        room_(room) {
+    for_each_block(call, q_rows, [&](Pos block, Range rows) {
+      Gaze& gaze = gazes_.emplace_back(Gaze{.block = block, .q_rows = rows, .visits = {}});
+      where_->visits({call_.q_begin + rows.begin, call_.q_begin + rows.end}, gaze.visits);
+      clip(gaze.visits, keys_);
+    });
   }
 
   void show(std::span<Probe* const> probes, int worker) {
     for (Pos begin = keys_.begin; begin < keys_.end; begin += kKeys) {
       const Range keys{begin, std::min(begin + kKeys, keys_.end)};
-      bool loaded = false;
+      has_keys_ = has_rounded_keys_ = false;
       for (Gaze& gaze : gazes_) {
         bool full = false;
         if (!gaze.reaches(keys, full)) continue;
         if (!full && room_.edge.ask(call_, *where_, gaze.q_rows, Gathered(keys)) == 0) continue;
-        if (!loaded) load(keys);
-        loaded = true;
-        find(gaze.q_rows, keys, full);
+        if (!rounded_ || !find_rounded(gaze, keys, full)) find(gaze, keys, full);
         const WeightTile tile{.head = head_,
                               .q_positions = {call_.q_begin + gaze.q_rows.begin, call_.q_begin + gaze.q_rows.end},
                               .k_positions = keys,
@@ -105,52 +135,60 @@ class HeadLook {
   }
 
  private:
-  void find_gazes() {
-    for (Pos row = q_rows_.begin; row < q_rows_.end;) {
-      const Pos end = std::min(end_of_block(call_.q_begin + row) - call_.q_begin, q_rows_.end);
-      Gaze& gaze = gazes_.emplace_back(Gaze{.q_rows = {row, end}, .visits = {}});
-      where_->visits({call_.q_begin + row, call_.q_begin + end}, gaze.visits);
-      clip(gaze.visits, keys_);
-      row = end;
-    }
-  }
-
-  void read_queries(const float* lse) {
-    constexpr double kLog2e = 1.4426950408889634;
-    const Pos dim = call_.q.dim;
-    const Pos n = q_rows_.size();
-    kernel::load_rows(call_.q.dtype, call_.q.row(q_rows_.begin, head_), call_.q.len_stride, static_cast<int>(n),
-                      static_cast<int>(dim), room_.q);
-    if (call_.scale < 0) std::transform(room_.q, room_.q + n * dim, room_.q, [](float value) { return -value; });
-    if (is_uniform(call_, head_)) std::fill_n(room_.q, n * dim, 0.0F);
-    for (Pos i = 0; i < n; ++i) {
-      const double value = lse[(q_rows_.begin + i) * call_.q.n_heads + head_];
-      // A row that saw nothing: all its weights are zero.
-      room_.lse[i] = std::isinf(value) && value < 0 ? std::numeric_limits<double>::infinity() : value * kLog2e;
+  /// When they are first wanted: most patches of a window are empty, and in bf16 hardly one is.
+  void read_all_queries() {
+    if (has_queries_) return;
+    has_queries_ = true;
+    read_queries(call_, head_, q_rows_, room_.q);
+    for (Pos i = 0; i < q_rows_.size(); ++i) {
+      room_.lse[i] = log2_of(lse_[(q_rows_.begin + i) * call_.q.n_heads + head_]);
     }
   }
 
   void load(Range keys) {
-    const int n = static_cast<int>(keys.size());
-    const int dim = static_cast<int>(call_.k.dim);
-    kernel::load_rows(call_.k.dtype, call_.k.row(keys.begin, kv_head_), call_.k.len_stride, n, dim, room_.k_rows);
-    kernel::transpose_keys(room_.k_rows, n, dim, room_.k);
+    if (has_keys_) return;
+    has_keys_ = true;
+    read_keys(call_, kv_head_, keys, centre_, room_.k_rows);
+    kernel::transpose_keys(room_.k_rows, static_cast<int>(keys.size()), static_cast<int>(call_.k.dim), room_.k);
   }
 
-  void find(Range q_rows, Range keys, bool full) {
-    const Pos first = q_rows.begin - q_rows_.begin;
+  void find(const Gaze& gaze, Range keys, bool full) {
+    read_all_queries();
+    load(keys);
+    const Pos first = gaze.q_rows.begin - q_rows_.begin;
     kernel::WeightsJob job{.q = room_.q + first * call_.q.dim,
                            .k = room_.k,
-                           .lse = room_.lse + first,
-                           .n_queries = static_cast<int>(q_rows.size()),
+                           .lse = rounded_ ? rounded_->lse(head_, gaze.block) : room_.lse + first,
+                           .n_queries = static_cast<int>(gaze.q_rows.size()),
                            .n_keys = static_cast<int>(keys.size()),
                            .head_dim = static_cast<int>(call_.q.dim)};
-    if (!full) {
-      job.visible = room_.edge.words(q_rows.begin);
-      if (room_.bias) job.bias = scaled_bias(q_rows);
-    }
-    kernel::find_weights(job, {.scale = std::abs(call_.scale), .softcap = call_.softcap}, room_.weights,
-                         room_.log2_weights, room_.row_sums);
+    mask(job, gaze.q_rows, full);
+    kernel::find_weights(job, rule(), room_.weights, room_.log2_weights, room_.row_sums);
+  }
+
+  /// False where a query, or a key that one of them sees, holds NaN or inf.
+  bool find_rounded(const Gaze& gaze, Range keys, bool full) {
+    kernel::Bf16WeightsJob job{.q = rounded_->tiles(head_, gaze.block),
+                               .k = room_.rounded->tiles(),
+                               .lse = rounded_->lse(head_, gaze.block),
+                               .n_queries = static_cast<int>(gaze.q_rows.size()),
+                               .n_keys = static_cast<int>(keys.size()),
+                               .head_dim = static_cast<int>(call_.q.dim)};
+    if (!job.q) return false;
+    if (!has_rounded_keys_) room_.rounded->read(call_, kv_head_, keys, centre_, room_.k_rows);
+    has_rounded_keys_ = true;
+    if (room_.rounded->any_wild(full ? nullptr : room_.edge.words(gaze.q_rows.begin), gaze.q_rows.size())) return false;
+    mask(job, gaze.q_rows, full);
+    kernel::find_weights_bf16(job, rule(), room_.weights, room_.log2_weights, room_.row_sums);
+    return true;
+  }
+
+  kernel::ScoreRule rule() const { return {.scale = std::abs(call_.scale), .softcap = call_.softcap}; }
+
+  void mask(auto& job, Range q_rows, bool full) const {
+    if (full) return;
+    job.visible = room_.edge.words(q_rows.begin);
+    if (room_.bias) job.bias = scaled_bias(q_rows);
   }
 
   const float* scaled_bias(Range q_rows) const {
@@ -164,44 +202,97 @@ class HeadLook {
   }
 
   const AttendCall& call_;
+  const float* lse_;
+  const RoundedQueries* rounded_;
   Range q_rows_, keys_;
-  int head_, kv_head_ = 0;
-  const Where* where_ = nullptr;
+  int head_, kv_head_;
+  const float* centre_;  // taken off keys; null: nothing
+  const Where* where_;
   LookRoom& room_;
   std::vector<Gaze> gazes_;
+  bool has_queries_ = false, has_keys_ = false, has_rounded_keys_ = false;  // of the block of keys at hand
 };
 
-std::vector<LookRoom> make_rooms(const AttendCall& call, int n_workers, Workspace::Rooms& memory) {
+std::vector<LookRoom> make_rooms(const AttendCall& call, bool in_bf16, int n_workers, Workspace::Rooms& memory) {
   const auto n = static_cast<std::size_t>(n_workers);
-  const std::size_t bytes = LookRoom(Layout(), call).bytes;
+  const std::size_t bytes = LookRoom(Layout(), call, in_bf16).bytes;
   memory.workers.resize(std::max(memory.workers.size(), n));
   std::vector<LookRoom> rooms;
   for (std::size_t worker = 0; worker < n; ++worker) {
     memory.workers[worker].reserve(bytes);
-    rooms.emplace_back(Layout(memory.workers[worker].data()), call);
+    rooms.emplace_back(Layout(memory.workers[worker].data()), call, in_bf16);
   }
   return rooms;
 }
 
-/// All patches, one after the other.
-void look_at_patches(const AttendCall& call, const float* lse, std::span<Probe* const> probes, Team& team,
-                     std::vector<LookRoom>& rooms) {
-  for (Pos row = 0; row < call.q.len;) {
-    const Pos end = std::min(end_of_block(call.q_begin + row + kPatchQueries - kQueries) - call.q_begin, call.q.len);
-    const Pos step = kPatchPairs / (end - row) / kKeys * kKeys;
-    for (Pos begin = 0; begin < call.k.len; begin += step) {
-      const Range keys{begin, std::min(begin + step, call.k.len)};
-      const LookPatch patch{{call.q_begin + row, call.q_begin + end}, keys};
-      for (Probe* probe : probes) probe->start(patch);
-      parallel_for(team, call.q.n_heads, [&](Pos head, int worker) {
-        LookRoom& room = rooms[static_cast<std::size_t>(worker)];
-        HeadLook(call, lse, {row, end}, keys, static_cast<int>(head), room).show(probes, worker);
-      });
-      for (Probe* probe : probes) probe->finish(patch, team);
-    }
-    row = end;
-  }
+/// Lays out a T in memory of the workspace.
+template <class T, class... Rest>
+void place(std::optional<T>& object, Buffer& memory, const Rest&... rest) {
+  Layout measure;
+  object.emplace(measure, rest...);
+  memory.reserve(measure.used());
+  Layout layout(memory.data());
+  object.emplace(layout, rest...);
 }
+
+/// A call, patch by patch.
+class Look {
+ public:
+  Look(const AttendCall& call, const float* lse, std::span<Probe* const> probes, Team& team, Workspace::Rooms& memory)
+      : call_(call), lse_(lse), probes_(probes), team_(team) {
+    const Schedule schedule = make_schedule(call, 1);
+    const bool in_bf16 = looks_in_bf16(call, schedule);
+    if (in_bf16 && Centres::wanted(call, schedule)) {
+      place(centres_, memory.centres, call);
+      centres_->find(call, schedule);
+    }
+    if (in_bf16) place(rounded_, memory.packed, call, centres_ ? &*centres_ : nullptr, kPatchQueries / kQueries);
+    rooms_ = make_rooms(call, in_bf16, team.size(), memory);
+  }
+
+  void at_all_patches() {
+    for (Pos row = 0; row < call_.q.len;) {
+      const Pos last_block = call_.q_begin + row + kPatchQueries - kQueries;
+      const Range rows{row, std::min(end_of_block(last_block) - call_.q_begin, call_.q.len)};
+      if (rounded_) round(rows);
+      const Pos step = kPatchPairs / rows.size() / kKeys * kKeys;
+      for (Pos key = 0; key < call_.k.len; key += step) at(rows, {key, std::min(key + step, call_.k.len)});
+      row = rows.end;
+    }
+  }
+
+ private:
+  void round(Range rows) {
+    parallel_for(team_, call_.q.n_heads, [&](Pos at, int worker) {
+      const int head = static_cast<int>(at);
+      for_each_block(call_, rows, [&](Pos block, Range q_rows) {
+        rounded_->read(call_, lse_, head, kv_head_of(call_, head), block, q_rows, room(worker).q);
+      });
+    });
+  }
+
+  void at(Range rows, Range keys) {
+    const LookPatch patch{{call_.q_begin + rows.begin, call_.q_begin + rows.end}, keys};
+    for (Probe* probe : probes_) probe->start(patch);
+    parallel_for(team_, call_.q.n_heads, [&](Pos head, int worker) {
+      std::optional<kernel::MatrixSession> session;
+      if (rounded_) session.emplace();
+      HeadLook(call_, lse_, rounded_ ? &*rounded_ : nullptr, rows, keys, static_cast<int>(head), room(worker))
+          .show(probes_, worker);
+    });
+    for (Probe* probe : probes_) probe->finish(patch, team_);
+  }
+
+  LookRoom& room(int worker) { return rooms_[static_cast<std::size_t>(worker)]; }
+
+  const AttendCall& call_;
+  const float* lse_;
+  std::span<Probe* const> probes_;
+  Team& team_;
+  std::optional<Centres> centres_;
+  std::optional<RoundedQueries> rounded_;
+  std::vector<LookRoom> rooms_;
+};
 
 }  // namespace
 }  // namespace detail
@@ -211,13 +302,13 @@ void look(const AttendCall& call, const float* lse, std::span<Probe* const> prob
   check(call);
   if (lse == nullptr) fail_user("attend/look: lse must be what attend saved, got none");
   try {
-    std::vector<LookRoom> rooms = make_rooms(call, team.size(), workspace.rooms());
+    Look look(call, lse, probes, team, workspace.rooms());
     const LookShape shape{.q_positions = {call.q_begin, call.q_begin + call.q.len},
                           .kv_len = call.k.len,
                           .n_heads = static_cast<int>(call.q.n_heads),
                           .n_workers = team.size()};
     for (Probe* probe : probes) probe->begin(shape);
-    look_at_patches(call, lse, probes, team, rooms);
+    look.at_all_patches();
   } catch (const std::bad_alloc&) {
     fail_machine("attend/look: not enough memory for what the probes keep");
   }

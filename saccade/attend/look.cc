@@ -1,6 +1,7 @@
 #include "saccade/attend/look.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <new>
 #include <optional>
@@ -12,6 +13,7 @@
 #include "saccade/attend/workspace.h"
 #include "saccade/base/error.h"
 #include "saccade/kernel/matrix_unit.h"
+#include "saccade/kernel/tally.h"
 #include "saccade/kernel/weights.h"
 #include "saccade/kernel/weights_bf16.h"
 
@@ -24,12 +26,24 @@ constexpr Pos kKeys = kernel::kBlockKeys;
 static_assert(kKeys == WeightTile::kMostKeys);
 // A block of keys is converted and turned once for all queries of a patch: 512 make that a twentieth of the time.
 constexpr Pos kPatchQueries = 512;
+constexpr Pos kMostBlocks = kPatchQueries / kQueries;
 // All heads meet at the end of a patch. What a probe keeps of one for each worker, 4 bytes a pair, stays in an L2.
 constexpr Pos kPatchPairs = LookPatch::kMostPairs;
 static_assert(kPatchPairs >= kPatchQueries * kKeys);
 
 /// Blocks of queries end at multiples of kQueries, so that patterns answer sharply and batches cut a prompt alike.
 Pos end_of_block(Pos position) { return (position / kQueries + 1) * kQueries; }
+
+/// The weights of a block of queries and one of keys, as WeightTile shows them.
+struct Found {
+  Found() = default;
+  explicit Found(Layout& layout)
+      : weights(layout.take<float>(kQueries * kKeys)),
+        row_sums(layout.take<float>(kQueries)),
+        row_log_sums(layout.take<float>(kQueries)) {}
+
+  float *weights = nullptr, *row_sums = nullptr, *row_log_sums = nullptr;
+};
 
 /// What one worker needs beside the call.
 struct LookRoom {
@@ -39,11 +53,10 @@ struct LookRoom {
         lse(layout.take<double>(kPatchQueries)),
         k_rows(layout.take<float>(kKeys * call.q.dim)),
         k(layout.take<float>(kKeys * call.q.dim)),
-        weights(layout.take<float>(kQueries * kKeys)),
         log2_weights(layout.take<float>(kQueries * kKeys)),
-        row_sums(layout.take<float>(kQueries)),
         bias(call.bias.data ? layout.take<float>(kQueries * kKeys) : nullptr) {
     if (in_bf16) rounded.emplace(layout, call);
+    for (Found& one : found) one = Found(layout);
     bytes = layout.used();
   }
 
@@ -51,9 +64,10 @@ struct LookRoom {
   float* q;     // [kPatchQueries, head_dim], negated where the scale is negative
   double* lse;  // [kPatchQueries], in units of log2
   float *k_rows, *k;
-  float *weights, *log2_weights, *row_sums;
+  float* log2_weights;
   float* bias;
   std::optional<RoundedKeys> rounded;
+  std::array<Found, kMostBlocks> found;  // of the block of keys at hand, in the order of the blocks of queries
   std::size_t bytes;
 };
 
@@ -94,7 +108,7 @@ struct Gaze {
 class HeadLook {
  public:
   HeadLook(const AttendCall& call, const float* lse, const RoundedQueries* rounded, Range q_rows, Range keys, int head,
-           LookRoom& room)
+           LookRoom& room, bool log_sums)
       : call_(call),
         lse_(lse),
         rounded_(rounded),
@@ -104,7 +118,8 @@ class HeadLook {
         kv_head_(kv_head_of(call, head)),
         centre_(rounded ? rounded->centre(kv_head_) : nullptr),
         where_(call.where[call.where.size() == 1 ? 0 : static_cast<std::size_t>(head)]),
-        room_(room) {
+        room_(room),
+        log_sums_(log_sums) {
     for_each_block(call, q_rows, [&](Pos block, Range rows) {
       Gaze& gaze = gazes_.emplace_back(Gaze{.block = block, .q_rows = rows, .visits = {}});
       where_->visits({call_.q_begin + rows.begin, call_.q_begin + rows.end}, gaze.visits);
@@ -112,23 +127,30 @@ class HeadLook {
     });
   }
 
+  /// All weights of a block of keys are found before probes see the first: the matrix unit falls asleep while they
+  /// look, and takes as long to wake as probes for one tile. Up to 256 KiB of weights wait in the second-level cache.
   void show(std::span<Probe* const> probes, int worker) {
     for (Pos begin = keys_.begin; begin < keys_.end; begin += kKeys) {
       const Range keys{begin, std::min(begin + kKeys, keys_.end)};
       has_keys_ = has_rounded_keys_ = false;
+      WeightTile tiles[kMostBlocks];
+      std::size_t n = 0;
       for (Gaze& gaze : gazes_) {
         bool full = false;
         if (!gaze.reaches(keys, full)) continue;
         if (!full && room_.edge.ask(call_, *where_, gaze.q_rows, Gathered(keys)) == 0) continue;
-        if (!rounded_ || !find_rounded(gaze, keys, full)) find(gaze, keys, full);
-        const WeightTile tile{.head = head_,
-                              .q_positions = {call_.q_begin + gaze.q_rows.begin, call_.q_begin + gaze.q_rows.end},
-                              .k_positions = keys,
-                              .weights = room_.weights,
-                              .log2_weights = room_.log2_weights,
-                              .row_sums = room_.row_sums,
-                              .row_stride = kKeys,
-                              .worker = worker};
+        const Found& to = room_.found[n];
+        if (!rounded_ || !find_rounded(gaze, keys, full, to)) find(gaze, keys, full, to);
+        tiles[n++] = {.head = head_,
+                      .q_positions = {call_.q_begin + gaze.q_rows.begin, call_.q_begin + gaze.q_rows.end},
+                      .k_positions = keys,
+                      .weights = to.weights,
+                      .row_sums = to.row_sums,
+                      .row_log_sums = log_sums_ ? to.row_log_sums : nullptr,
+                      .row_stride = kKeys,
+                      .worker = worker};
+      }
+      for (const WeightTile& tile : std::span(tiles, n)) {
         for (Probe* probe : probes) probe->observe(tile);
       }
     }
@@ -152,7 +174,7 @@ class HeadLook {
     kernel::transpose_keys(room_.k_rows, static_cast<int>(keys.size()), static_cast<int>(call_.k.dim), room_.k);
   }
 
-  void find(const Gaze& gaze, Range keys, bool full) {
+  void find(const Gaze& gaze, Range keys, bool full, const Found& to) {
     read_all_queries();
     load(keys);
     const Pos first = gaze.q_rows.begin - q_rows_.begin;
@@ -163,11 +185,14 @@ class HeadLook {
                            .n_keys = static_cast<int>(keys.size()),
                            .head_dim = static_cast<int>(call_.q.dim)};
     mask(job, gaze.q_rows, full);
-    kernel::find_weights(job, rule(), room_.weights, room_.log2_weights, room_.row_sums);
+    kernel::find_weights(job, rule(), to.weights, room_.log2_weights, to.row_sums);
+    if (log_sums_) {
+      kernel::dot_rows({to.weights, kKeys, job.n_queries, job.n_keys}, room_.log2_weights, kKeys, to.row_log_sums);
+    }
   }
 
   /// False where a query, or a key that one of them sees, holds NaN or inf.
-  bool find_rounded(const Gaze& gaze, Range keys, bool full) {
+  bool find_rounded(const Gaze& gaze, Range keys, bool full, const Found& to) {
     kernel::Bf16WeightsJob job{.q = rounded_->tiles(head_, gaze.block),
                                .k = room_.rounded->tiles(),
                                .lse = rounded_->lse(head_, gaze.block),
@@ -179,7 +204,7 @@ class HeadLook {
     has_rounded_keys_ = true;
     if (room_.rounded->any_wild(full ? nullptr : room_.edge.words(gaze.q_rows.begin), gaze.q_rows.size())) return false;
     mask(job, gaze.q_rows, full);
-    kernel::find_weights_bf16(job, rule(), room_.weights, room_.log2_weights, room_.row_sums);
+    kernel::find_weights_bf16(job, rule(), to.weights, to.row_sums, log_sums_ ? to.row_log_sums : nullptr);
     return true;
   }
 
@@ -209,6 +234,7 @@ class HeadLook {
   const float* centre_;  // taken off keys; null: nothing
   const Where* where_;
   LookRoom& room_;
+  bool log_sums_;  // does a probe want them?
   std::vector<Gaze> gazes_;
   bool has_queries_ = false, has_keys_ = false, has_rounded_keys_ = false;  // of the block of keys at hand
 };
@@ -239,14 +265,18 @@ void place(std::optional<T>& object, Buffer& memory, const Rest&... rest) {
 class Look {
  public:
   Look(const AttendCall& call, const float* lse, std::span<Probe* const> probes, Team& team, Workspace::Rooms& memory)
-      : call_(call), lse_(lse), probes_(probes), team_(team) {
+      : call_(call),
+        lse_(lse),
+        probes_(probes),
+        team_(team),
+        log_sums_(std::ranges::any_of(probes, [](const Probe* probe) { return probe->wants_log_sums(); })) {
     const Schedule schedule = make_schedule(call, 1);
     const bool in_bf16 = looks_in_bf16(call, schedule);
     if (in_bf16 && Centres::wanted(call, schedule)) {
       place(centres_, memory.centres, call);
       centres_->find(call, schedule);
     }
-    if (in_bf16) place(rounded_, memory.packed, call, centres_ ? &*centres_ : nullptr, kPatchQueries / kQueries);
+    if (in_bf16) place(rounded_, memory.packed, call, centres_ ? &*centres_ : nullptr, kMostBlocks);
     rooms_ = make_rooms(call, in_bf16, team.size(), memory);
   }
 
@@ -277,8 +307,8 @@ class Look {
     parallel_for(team_, call_.q.n_heads, [&](Pos head, int worker) {
       std::optional<kernel::MatrixSession> session;
       if (rounded_) session.emplace();
-      HeadLook(call_, lse_, rounded_ ? &*rounded_ : nullptr, rows, keys, static_cast<int>(head), room(worker))
-          .show(probes_, worker);
+      const RoundedQueries* rounded = rounded_ ? &*rounded_ : nullptr;
+      HeadLook(call_, lse_, rounded, rows, keys, static_cast<int>(head), room(worker), log_sums_).show(probes_, worker);
     });
     for (Probe* probe : probes_) probe->finish(patch, team_);
   }
@@ -289,6 +319,7 @@ class Look {
   const float* lse_;
   std::span<Probe* const> probes_;
   Team& team_;
+  bool log_sums_;  // does a probe want them?
   std::optional<Centres> centres_;
   std::optional<RoundedQueries> rounded_;
   std::vector<LookRoom> rooms_;

@@ -1,7 +1,7 @@
 // Compiled for AVX-512 alone (see the root CMakeLists.txt); nothing here runs before has_bf16() said yes.
 //
 // Scores are Q K^T here, tiles of 16 queries x 16 keys: keys lie in lanes, as probes want them. What visit_bf16
-// multiplies and adds for a pair is multiplied and added in the same order, so that the bits are the same.
+// multiplies and adds for a pair is multiplied and added in the same order, so that scores have the same bits.
 
 #include "saccade/kernel/weights_bf16.h"
 
@@ -24,8 +24,7 @@ using F = hwy::HWY_NAMESPACE::CappedTag<float, 16>;
 using V = hwy::HWY_NAMESPACE::Vec<F>;
 using Shaper = hv::Shaper<F>;
 
-/// Keys whose scores are weighed before the next are scored: four sums hide the latency of a product, 4 KiB of scores
-/// stay in the first-level cache, and the matrix unit does not fall asleep meanwhile.
+/// Keys that are scored together: four sums hide the latency of a product.
 constexpr int kStripKeys = 64;
 constexpr int kStripTiles = kStripKeys / kTileSide;
 static_assert(kStripTiles == 4 && kBlockKeys % kStripKeys == 0);
@@ -95,23 +94,24 @@ inline __mmask16 visible_at(const Bf16WeightsJob& job, int query, int key) {
   return static_cast<__mmask16>(lanes);
 }
 
-/// What find_weights_bf16 was asked and where its results go.
+/// What find_weights_bf16 was asked, and where its results go.
 struct Weighing {
-  Weighing(const Bf16WeightsJob& what, ScoreRule rule, float* to_weights, float* to_logs)
-      : job(what), shaper(F(), rule, what.bias != nullptr), weights(to_weights), log2_weights(to_logs) {}
-
   bool masked() const { return job.visible || !shaper.plain() || job.n_keys != kBlockKeys; }
 
   const Bf16WeightsJob& job;
   Shaper shaper;
-  Exp2 exp2;
-  float *weights, *log2_weights;
+  float *weights, *row_sums, *row_log_sums;
 };
 
-/// A query's scores in a strip, from `key` on, to weights and their logarithms; returns `sum` and the weights.
-template <bool kMasked>
-[[gnu::always_inline]] inline __m512 weigh_row(const Weighing& to, int query, int key, const float* scores,
-                                               __m512 sum) {
+/// Sums over a row so far, by lanes: of weights, and of weights times their logarithms.
+struct RowSums {
+  __m512 weights = _mm512_setzero_ps(), logs = _mm512_setzero_ps();
+};
+
+/// A query's scores in a strip, from `key` on, to weights; returns `so_far` and what they add.
+template <bool kMasked, bool kLogs>
+[[gnu::always_inline]] inline RowSums weigh_row(const Weighing& to, const Exp2& exp2, int query, int key,
+                                                const float* scores, RowSums so_far) {
   const __m512 factor = _mm512_set1_ps(to.shaper.factor());
   const __m512 lse = _mm512_set1_ps(static_cast<float>(to.job.lse[query]));
   for (int end = key + kStripKeys; key < end; key += kTileSide, scores += kTileSide) {
@@ -121,34 +121,35 @@ template <bool kMasked>
       score = to.job.bias ? to.shaper(F(), score, V{_mm512_loadu_ps(to.job.bias + at)}) : to.shaper(F(), score);
     }
     // The second operand of a maximum is what remains of NaN.
-    __m512 log = _mm512_max_ps(_mm512_set1_ps(-127.0F), _mm512_fmsub_ps(score.raw, factor, lse));
-    __m512 weight = to.exp2(log);
-    if constexpr (kMasked) {
-      const __mmask16 visible = visible_at(to.job, query, key);
-      log = _mm512_maskz_mov_ps(visible, log), weight = _mm512_maskz_mov_ps(visible, weight);
-    }
-    _mm512_store_ps(to.log2_weights + at, log);
+    const __m512 log = _mm512_max_ps(_mm512_set1_ps(-127.0F), _mm512_fmsub_ps(score.raw, factor, lse));
+    __m512 weight = exp2(log);
+    if constexpr (kMasked) weight = _mm512_maskz_mov_ps(visible_at(to.job, query, key), weight);
     _mm512_store_ps(to.weights + at, weight);
-    sum = _mm512_add_ps(sum, weight);
+    so_far.weights = _mm512_add_ps(so_far.weights, weight);
+    if constexpr (kLogs) so_far.logs = _mm512_fmadd_ps(weight, log, so_far.logs);
   }
-  return sum;
+  return so_far;
 }
 
-template <bool kMasked, class Unit>
-void find_on(const Weighing& to, float* row_sums) {
+template <bool kMasked, bool kLogs, class Unit>
+void find_on(const Weighing& to) {
   Unit unit;
+  const Exp2 exp2;
   alignas(64) float scores[kTileSide * kStripKeys];
+  RowSums sums[kTileSide];
   for (int query = 0; query < to.job.n_queries; query += kTileSide) {
     const int n = std::min(kTileSide, to.job.n_queries - query);
-    __m512 sums[kTileSide];
-    for (__m512& sum : sums) sum = _mm512_setzero_ps();
     for (int key = 0; key < kBlockKeys; key += kStripKeys) {
       score_strip(unit, to.job, query, key, scores);
       for (int row = 0; row < n; ++row) {
-        sums[row] = weigh_row<kMasked>(to, query + row, key, scores + row * kStripKeys, sums[row]);
+        sums[row] = weigh_row<kMasked, kLogs>(to, exp2, query + row, key, scores + row * kStripKeys,
+                                              key == 0 ? RowSums() : sums[row]);
       }
     }
-    for (int row = 0; row < n; ++row) row_sums[query + row] = _mm512_reduce_add_ps(sums[row]);
+    for (int row = 0; row < n; ++row) {
+      to.row_sums[query + row] = _mm512_reduce_add_ps(sums[row].weights);
+      if constexpr (kLogs) to.row_log_sums[query + row] = _mm512_reduce_add_ps(sums[row].logs);
+    }
   }
 }
 
@@ -163,16 +164,17 @@ void turn_tiles(std::uint32_t* tiles, int n_tiles) noexcept {
   }
 }
 
-void find_weights_bf16(const Bf16WeightsJob& job, ScoreRule rule, float* weights, float* log2_weights,
-                       float* row_sums) noexcept {
+void find_weights_bf16(const Bf16WeightsJob& job, ScoreRule rule, float* weights, float* row_sums,
+                       float* row_log_sums) noexcept {
   const OwnRounding rounding;
-  const Weighing to(job, rule, weights, log2_weights);
-  using Amx4 = Amx<4>;
-  using Emulated4 = Emulated<4>;
+  const Weighing to{job, Shaper(F(), rule, job.bias != nullptr), weights, row_sums, row_log_sums};
   const auto on = [&]<class Unit>() {
-    to.masked() ? find_on<true, Unit>(to, row_sums) : find_on<false, Unit>(to, row_sums);
+    const auto masked = [&]<bool kMasked>() {
+      row_log_sums ? find_on<kMasked, true, Unit>(to) : find_on<kMasked, false, Unit>(to);
+    };
+    to.masked() ? masked.template operator()<true>() : masked.template operator()<false>();
   };
-  has_bf16_tiles() ? on.operator()<Amx4>() : on.operator()<Emulated4>();
+  has_bf16_tiles() ? on.operator()<Amx<4>>() : on.operator()<Emulated<4>>();
 }
 
 }  // namespace saccade::kernel

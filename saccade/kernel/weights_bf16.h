@@ -25,14 +25,14 @@ struct Bf16WeightsJob {
 void turn_tiles(std::uint32_t* tiles, int n_tiles) noexcept;
 
 /// As `find_weights`, from scores of bf16 tiles: the very scores that `visit_bf16` weighs.
-///   weights = 2^(score - lse), log2_weights = score - lse, at least -127; both 0 where hidden and behind the last key
+///   weights = 2^(score - lse), 0 where hidden and behind the last key;  row_log_sums = sum of weight (score - lse)
 ///
-/// Shapes    weights, log2_weights [n_queries, kBlockKeys]; row_sums [n_queries]
-/// Requires  has_bf16(); finite q and k; a MatrixSession on this thread; 64-byte aligned q, k, weights and
-///           log2_weights; score - lse below 127, as it is where lse is of these scores
-/// Accuracy  scores as in visit_bf16; exp2 within 1.9e-7 of itself, weights below 2^-126 are zero
-/// Cost      2 head_dim FLOP a pair on the matrix unit and about 12 vector instructions a vector of pairs
-void find_weights_bf16(const Bf16WeightsJob& job, ScoreRule rule, float* weights, float* log2_weights,
-                       float* row_sums) noexcept;
+/// Shapes    weights [n_queries, kBlockKeys]; row_sums, row_log_sums [n_queries]; row_log_sums null: not wanted
+/// Requires  has_bf16(); finite q and k; a MatrixSession on this thread; 64-byte aligned q, k and weights;
+///           score - lse below 127, as it is where lse is of these scores
+/// Accuracy  scores as in visit_bf16; exp2 within 1.9e-7 of itself, weights below 2^-126 are zero; sums in f32
+/// Cost      2 head_dim FLOP a pair on the matrix unit and 12 vector instructions a vector of pairs; logarithms one more
+void find_weights_bf16(const Bf16WeightsJob& job, ScoreRule rule, float* weights, float* row_sums,
+                       float* row_log_sums) noexcept;
 
 }  // namespace saccade::kernel

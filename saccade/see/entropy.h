@@ -17,6 +17,7 @@ namespace saccade::see {
 class Entropy final : public Probe, public RowProbe {
  public:
   void fields(auto&) {}
+  bool wants_log_sums() const override { return true; }
   void begin(const LookShape& shape) override { values_.grow(shape); }
   void observe(const WeightTile& tile) override;
   void want(RowWants& wants) override { wants.entropy = true; }

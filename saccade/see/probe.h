@@ -15,8 +15,8 @@ struct WeightTile {
   int head = 0;                         ///< query head of the call
   Range q_positions, k_positions;       ///< absolute; at most kMostQueries x kMostKeys
   const float* weights = nullptr;       ///< [queries, row_stride]
-  const float* log2_weights = nullptr;  ///< [queries, row_stride]; at least -127, and 0 where the weight is hidden
   const float* row_sums = nullptr;      ///< [queries]: the sum of a row's weights in this tile
+  const float* row_log_sums = nullptr;  ///< [queries]: of weight log2(weight); null unless a probe wants_log_sums
   std::ptrdiff_t row_stride = 0;        ///< floats
   int worker = 0;                       ///< in [0, LookShape::n_workers)
 
@@ -50,6 +50,8 @@ struct LookPatch {
 class Probe {
  public:
   virtual ~Probe() = default;
+  /// Does it read WeightTile::row_log_sums?
+  virtual bool wants_log_sums() const { return false; }
   /// A call begins: makes room. Called by one thread.
   virtual void begin(const LookShape& shape) = 0;
   /// A patch begins. Called by one thread.

@@ -104,10 +104,19 @@ struct Gaze {
   }
 };
 
-/// One head's weights in a patch. `rounded`: its queries, where the look runs in bf16; else null.
+/// What the heads of a look in bf16 share.
+struct Rounded {
+  Rounded(Layout& layout, const AttendCall& call, const Centres* centres)
+      : q(layout, call, centres, kMostBlocks), k(layout, call) {}
+
+  RoundedQueries q;
+  SharedKeys k;
+};
+
+/// One head's weights in a patch. `rounded`: null in f32.
 class HeadLook {
  public:
-  HeadLook(const AttendCall& call, const float* lse, const RoundedQueries* rounded, Range q_rows, Range keys, int head,
+  HeadLook(const AttendCall& call, const float* lse, Rounded* rounded, Range q_rows, Range keys, int head,
            LookRoom& room, bool log_sums)
       : call_(call),
         lse_(lse),
@@ -116,7 +125,7 @@ class HeadLook {
         keys_(keys),
         head_(head),
         kv_head_(kv_head_of(call, head)),
-        centre_(rounded ? rounded->centre(kv_head_) : nullptr),
+        centre_(rounded ? rounded->q.centre(kv_head_) : nullptr),
         where_(call.where[call.where.size() == 1 ? 0 : static_cast<std::size_t>(head)]),
         room_(room),
         log_sums_(log_sums) {
@@ -132,7 +141,7 @@ class HeadLook {
   void show(std::span<Probe* const> probes, int worker) {
     for (Pos begin = keys_.begin; begin < keys_.end; begin += kKeys) {
       const Range keys{begin, std::min(begin + kKeys, keys_.end)};
-      has_keys_ = has_rounded_keys_ = false;
+      has_keys_ = false, rounded_keys_ = nullptr;
       WeightTile tiles[kMostBlocks];
       std::size_t n = 0;
       for (Gaze& gaze : gazes_) {
@@ -180,7 +189,7 @@ class HeadLook {
     const Pos first = gaze.q_rows.begin - q_rows_.begin;
     kernel::WeightsJob job{.q = room_.q + first * call_.q.dim,
                            .k = room_.k,
-                           .lse = rounded_ ? rounded_->lse(head_, gaze.block) : room_.lse + first,
+                           .lse = rounded_ ? rounded_->q.lse(head_, gaze.block) : room_.lse + first,
                            .n_queries = static_cast<int>(gaze.q_rows.size()),
                            .n_keys = static_cast<int>(keys.size()),
                            .head_dim = static_cast<int>(call_.q.dim)};
@@ -193,19 +202,25 @@ class HeadLook {
 
   /// False where a query, or a key that one of them sees, holds NaN or inf.
   bool find_rounded(const Gaze& gaze, Range keys, bool full, const Found& to) {
-    kernel::Bf16WeightsJob job{.q = rounded_->tiles(head_, gaze.block),
-                               .k = room_.rounded->tiles(),
-                               .lse = rounded_->lse(head_, gaze.block),
+    const std::uint32_t* q = rounded_->q.tiles(head_, gaze.block);
+    if (!q) return false;
+    if (!rounded_keys_) round(keys);
+    if (rounded_keys_->any_wild(full ? nullptr : room_.edge.words(gaze.q_rows.begin), gaze.q_rows.size())) return false;
+    kernel::Bf16WeightsJob job{.q = q,
+                               .k = rounded_keys_->tiles(),
+                               .lse = rounded_->q.lse(head_, gaze.block),
                                .n_queries = static_cast<int>(gaze.q_rows.size()),
                                .n_keys = static_cast<int>(keys.size()),
                                .head_dim = static_cast<int>(call_.q.dim)};
-    if (!job.q) return false;
-    if (!has_rounded_keys_) room_.rounded->read(call_, kv_head_, keys, centre_, room_.k_rows);
-    has_rounded_keys_ = true;
-    if (room_.rounded->any_wild(full ? nullptr : room_.edge.words(gaze.q_rows.begin), gaze.q_rows.size())) return false;
     mask(job, gaze.q_rows, full);
     kernel::find_weights_bf16(job, rule(), to.weights, to.row_sums, log_sums_ ? to.row_log_sums : nullptr);
     return true;
+  }
+
+  void round(Range keys) {
+    const Pos block = (keys.begin - keys_.begin) / kKeys;
+    rounded_keys_ = &rounded_->k.get(kv_head_, block, *room_.rounded,
+                                     [&](RoundedKeys& to) { to.read(call_, kv_head_, keys, centre_, room_.k_rows); });
   }
 
   kernel::ScoreRule rule() const { return {.scale = std::abs(call_.scale), .softcap = call_.softcap}; }
@@ -228,7 +243,7 @@ class HeadLook {
 
   const AttendCall& call_;
   const float* lse_;
-  const RoundedQueries* rounded_;
+  Rounded* rounded_;
   Range q_rows_, keys_;
   int head_, kv_head_;
   const float* centre_;  // taken off keys; null: nothing
@@ -236,7 +251,8 @@ class HeadLook {
   LookRoom& room_;
   bool log_sums_;  // does a probe want them?
   std::vector<Gaze> gazes_;
-  bool has_queries_ = false, has_keys_ = false, has_rounded_keys_ = false;  // of the block of keys at hand
+  bool has_queries_ = false, has_keys_ = false;
+  const RoundedKeys* rounded_keys_ = nullptr;  // the block at hand, as has_keys_; null: not yet
 };
 
 std::vector<LookRoom> make_rooms(const AttendCall& call, bool in_bf16, int n_workers, Workspace::Rooms& memory) {
@@ -276,8 +292,9 @@ class Look {
       place(centres_, memory.centres, call);
       centres_->find(call, schedule);
     }
-    if (in_bf16) place(rounded_, memory.packed, call, centres_ ? &*centres_ : nullptr, kMostBlocks);
+    if (in_bf16) place(rounded_, memory.packed, call, centres_ ? &*centres_ : nullptr);
     rooms_ = make_rooms(call, in_bf16, team.size(), memory);
+    order_heads();
   }
 
   void at_all_patches() {
@@ -296,7 +313,7 @@ class Look {
     parallel_for(team_, call_.q.n_heads, [&](Pos at, int worker) {
       const int head = static_cast<int>(at);
       for_each_block(call_, rows, [&](Pos block, Range q_rows) {
-        rounded_->read(call_, lse_, head, kv_head_of(call_, head), block, q_rows, room(worker).q);
+        rounded_->q.read(call_, lse_, head, kv_head_of(call_, head), block, q_rows, room(worker).q);
       });
     });
   }
@@ -304,13 +321,25 @@ class Look {
   void at(Range rows, Range keys) {
     const LookPatch patch{{call_.q_begin + rows.begin, call_.q_begin + rows.end}, keys};
     for (Probe* probe : probes_) probe->start(patch);
-    parallel_for(team_, call_.q.n_heads, [&](Pos head, int worker) {
+    if (rounded_) rounded_->k.clear((keys.size() + kKeys - 1) / kKeys);
+    parallel_for(team_, call_.q.n_heads, [&](Pos turn, int worker) {
       std::optional<kernel::MatrixSession> session;
       if (rounded_) session.emplace();
-      const RoundedQueries* rounded = rounded_ ? &*rounded_ : nullptr;
-      HeadLook(call_, lse_, rounded, rows, keys, static_cast<int>(head), room(worker), log_sums_).show(probes_, worker);
+      const int head = heads_[static_cast<std::size_t>(turn)];
+      HeadLook(call_, lse_, rounded_ ? &*rounded_ : nullptr, rows, keys, head, room(worker), log_sums_)
+          .show(probes_, worker);
     });
     for (Probe* probe : probes_) probe->finish(patch, team_);
+  }
+
+  /// Heads of one KV head far apart: those that workers take at the same time round different keys.
+  void order_heads() {
+    std::vector<int> n_before(static_cast<std::size_t>(call_.k.n_heads), 0), rank;
+    for (int head = 0; head < call_.q.n_heads; ++head) {
+      heads_.push_back(head);
+      rank.push_back(n_before[static_cast<std::size_t>(kv_head_of(call_, head))]++);
+    }
+    std::ranges::stable_sort(heads_, {}, [&](int head) { return rank[static_cast<std::size_t>(head)]; });
   }
 
   LookRoom& room(int worker) { return rooms_[static_cast<std::size_t>(worker)]; }
@@ -321,8 +350,9 @@ class Look {
   Team& team_;
   bool log_sums_;  // does a probe want them?
   std::optional<Centres> centres_;
-  std::optional<RoundedQueries> rounded_;
+  std::optional<Rounded> rounded_;
   std::vector<LookRoom> rooms_;
+  std::vector<int> heads_;  // in the order in which they are looked at
 };
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <new>
 
 #include "saccade/kernel/few.h"
 #include "saccade/kernel/tally.h"
@@ -129,6 +130,18 @@ bool RoundedKeys::any_wild(const std::uint32_t* visible, Pos n_queries) const {
     for (Pos w = 0; w < Edge::kWords; ++w) any |= visible[i * Edge::kWords + w] & wild_[static_cast<std::size_t>(w)];
   }
   return any != 0;
+}
+
+SharedKeys::SharedKeys(Layout& layout, const AttendCall& call) {
+  const Pos n = std::min(call.k.n_heads * ((call.k.len + kKeys - 1) / kKeys),
+                         kMostBytes / (words_of(kKeys, call.k.dim) * static_cast<Pos>(sizeof(std::uint32_t))));
+  for (Pos i = 0; i < n; ++i) kept_.emplace_back(layout, call);
+  states_ = layout.take<std::atomic<std::uint8_t>>(n);
+}
+
+void SharedKeys::clear(Pos n_blocks) {
+  n_blocks_ = n_blocks;
+  for (std::size_t i = 0; i < kept_.size(); ++i) new (states_ + i) std::atomic<std::uint8_t>(kEmpty);
 }
 
 }  // namespace saccade::detail

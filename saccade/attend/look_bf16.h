@@ -1,6 +1,8 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <vector>
 
 #include "saccade/attend/attend.h"
 #include "saccade/attend/centre.h"
@@ -63,6 +65,41 @@ class RoundedKeys {
   std::uint32_t* tiles_;
   bool has_wild_ = false;
   WildKeys wild_{};
+};
+
+/// The blocks of keys of a patch that query heads of one KV head share: whoever comes first rounds, and what nobody
+/// visits is never rounded. Each head for itself would spend an eighth of its time on that.
+class SharedKeys {
+ public:
+  SharedKeys(Layout& layout, const AttendCall& call);
+
+  /// A patch of `n_blocks` begins.
+  void clear(Pos n_blocks);
+  /// Block number `block` of the patch, `read(keys)` having read it: the shared one, or `own` where it is not kept or
+  /// somebody is at it just now.
+  template <class Read>
+  const RoundedKeys& get(int kv_head, Pos block, RoundedKeys& own, const Read& read) {
+    const auto index = static_cast<std::size_t>(kv_head * n_blocks_ + block);
+    if (index < kept_.size()) {
+      std::uint8_t seen = kEmpty;
+      if (states_[index].compare_exchange_strong(seen, kBusy, std::memory_order_acquire)) {
+        read(kept_[index]);
+        states_[index].store(seen = kReady, std::memory_order_release);
+      }
+      if (seen == kReady) return kept_[index];
+    }
+    read(own);
+    return own;
+  }
+
+ private:
+  /// As many as patches of 512 queries have in 8 KV heads of 128 are 1 MiB; few queries have patches of more keys.
+  static constexpr Pos kMostBytes = Pos{8} << 20;
+  enum : std::uint8_t { kEmpty, kBusy, kReady };
+
+  Pos n_blocks_ = 0;  // of a patch
+  std::vector<RoundedKeys> kept_;
+  std::atomic<std::uint8_t>* states_;
 };
 
 /// Keys in f32, less their centre, if there is one: what attention in bf16 falls back to. out [keys.size(), head_dim]

@@ -54,6 +54,7 @@ struct LookRoom {
         k_rows(layout.take<float>(kKeys * call.q.dim)),
         k(layout.take<float>(kKeys * call.q.dim)),
         log2_weights(layout.take<float>(kQueries * kKeys)),
+        column_sums(layout.take<float>(kKeys)),
         bias(call.bias.data ? layout.take<float>(kQueries * kKeys) : nullptr) {
     if (in_bf16) rounded.emplace(layout, call);
     for (Found& one : found) one = Found(layout);
@@ -64,7 +65,7 @@ struct LookRoom {
   float* q;     // [kPatchQueries, head_dim], negated where the scale is negative
   double* lse;  // [kPatchQueries], in units of log2
   float *k_rows, *k;
-  float* log2_weights;
+  float *log2_weights, *column_sums;
   float* bias;
   std::optional<RoundedKeys> rounded;
   std::array<Found, kMostBlocks> found;  // of the block of keys at hand, in the order of the blocks of queries
@@ -117,7 +118,7 @@ struct Rounded {
 class HeadLook {
  public:
   HeadLook(const AttendCall& call, const float* lse, Rounded* rounded, Range q_rows, Range keys, int head,
-           LookRoom& room, bool log_sums)
+           LookRoom& room, TileWants wants)
       : call_(call),
         lse_(lse),
         rounded_(rounded),
@@ -128,7 +129,7 @@ class HeadLook {
         centre_(rounded ? rounded->q.centre(kv_head_) : nullptr),
         where_(call.where[call.where.size() == 1 ? 0 : static_cast<std::size_t>(head)]),
         room_(room),
-        log_sums_(log_sums) {
+        wants_(wants) {
     for_each_block(call, q_rows, [&](Pos block, Range rows) {
       Gaze& gaze = gazes_.emplace_back(Gaze{.block = block, .q_rows = rows, .visits = {}});
       where_->visits({call_.q_begin + rows.begin, call_.q_begin + rows.end}, gaze.visits);
@@ -155,11 +156,12 @@ class HeadLook {
                       .k_positions = keys,
                       .weights = to.weights,
                       .row_sums = to.row_sums,
-                      .row_log_sums = log_sums_ ? to.row_log_sums : nullptr,
+                      .row_log_sums = wants_.row_log_sums ? to.row_log_sums : nullptr,
                       .row_stride = kKeys,
                       .worker = worker};
       }
-      for (const WeightTile& tile : std::span(tiles, n)) {
+      for (WeightTile& tile : std::span(tiles, n)) {
+        if (wants_.column_sums) sum_columns(tile);
         for (Probe* probe : probes) probe->observe(tile);
       }
     }
@@ -195,7 +197,7 @@ class HeadLook {
                            .head_dim = static_cast<int>(call_.q.dim)};
     mask(job, gaze.q_rows, full);
     kernel::find_weights(job, rule(), to.weights, room_.log2_weights, to.row_sums);
-    if (log_sums_) {
+    if (wants_.row_log_sums) {
       kernel::dot_rows({to.weights, kKeys, job.n_queries, job.n_keys}, room_.log2_weights, kKeys, to.row_log_sums);
     }
   }
@@ -213,7 +215,7 @@ class HeadLook {
                                .n_keys = static_cast<int>(keys.size()),
                                .head_dim = static_cast<int>(call_.q.dim)};
     mask(job, gaze.q_rows, full);
-    kernel::find_weights_bf16(job, rule(), to.weights, to.row_sums, log_sums_ ? to.row_log_sums : nullptr);
+    kernel::find_weights_bf16(job, rule(), to.weights, to.row_sums, wants_.row_log_sums ? to.row_log_sums : nullptr);
     return true;
   }
 
@@ -221,6 +223,13 @@ class HeadLook {
     const Pos block = (keys.begin - keys_.begin) / kKeys;
     rounded_keys_ = &rounded_->k.get(kv_head_, block, *room_.rounded,
                                      [&](RoundedKeys& to) { to.read(call_, kv_head_, keys, centre_, room_.k_rows); });
+  }
+
+  void sum_columns(WeightTile& tile) const {
+    kernel::sum_columns(
+        {tile.weights, tile.row_stride, static_cast<int>(tile.n_queries()), static_cast<int>(tile.n_keys())},
+        room_.column_sums, nullptr);
+    tile.column_sums = room_.column_sums;
   }
 
   kernel::ScoreRule rule() const { return {.scale = std::abs(call_.scale), .softcap = call_.softcap}; }
@@ -249,7 +258,7 @@ class HeadLook {
   const float* centre_;  // taken off keys; null: nothing
   const Where* where_;
   LookRoom& room_;
-  bool log_sums_;  // does a probe want them?
+  TileWants wants_;
   std::vector<Gaze> gazes_;
   bool has_queries_ = false, has_keys_ = false;
   const RoundedKeys* rounded_keys_ = nullptr;  // the block at hand, as has_keys_; null: not yet
@@ -281,11 +290,11 @@ void place(std::optional<T>& object, Buffer& memory, const Rest&... rest) {
 class Look {
  public:
   Look(const AttendCall& call, const float* lse, std::span<Probe* const> probes, Team& team, Workspace::Rooms& memory)
-      : call_(call),
-        lse_(lse),
-        probes_(probes),
-        team_(team),
-        log_sums_(std::ranges::any_of(probes, [](const Probe* probe) { return probe->wants_log_sums(); })) {
+      : call_(call), lse_(lse), probes_(probes), team_(team) {
+    for (const Probe* probe : probes) {
+      const TileWants wants = probe->tile_wants();
+      wants_.row_log_sums |= wants.row_log_sums, wants_.column_sums |= wants.column_sums;
+    }
     const Schedule schedule = make_schedule(call, 1);
     const bool in_bf16 = looks_in_bf16(call, schedule);
     if (in_bf16 && Centres::wanted(call, schedule)) {
@@ -326,7 +335,7 @@ class Look {
       std::optional<kernel::MatrixSession> session;
       if (rounded_) session.emplace();
       const int head = heads_[static_cast<std::size_t>(turn)];
-      HeadLook(call_, lse_, rounded_ ? &*rounded_ : nullptr, rows, keys, head, room(worker), log_sums_)
+      HeadLook(call_, lse_, rounded_ ? &*rounded_ : nullptr, rows, keys, head, room(worker), wants_)
           .show(probes_, worker);
     });
     for (Probe* probe : probes_) probe->finish(patch, team_);
@@ -348,7 +357,7 @@ class Look {
   const float* lse_;
   std::span<Probe* const> probes_;
   Team& team_;
-  bool log_sums_;  // does a probe want them?
+  TileWants wants_;  // of all probes
   std::optional<Centres> centres_;
   std::optional<Rounded> rounded_;
   std::vector<LookRoom> rooms_;

@@ -442,17 +442,19 @@ inline void show_map(const DenseMap<float>& map, Probe& probe) {
         WeightTile tile{.head = static_cast<int>(head), .row_stride = WeightTile::kMostKeys};
         tile.q_positions = {map.q_pos(i), map.q_pos(std::min(i + WeightTile::kMostQueries, map.q_len))};
         tile.k_positions = {j, std::min(j + WeightTile::kMostKeys, map.kv_len)};
-        std::vector<float> weights(WeightTile::kMostQueries * WeightTile::kMostKeys, 0.0F), sums(64), log_sums(64);
+        std::vector<float> weights(WeightTile::kMostQueries * WeightTile::kMostKeys, 0.0F), sums(64), log_sums(64),
+            column_sums(WeightTile::kMostKeys);
         for (Pos row = 0; row < tile.n_queries(); ++row) {
           for (Pos key = 0; key < tile.n_keys(); ++key) {
             const float weight = map.at(head, i + row, j + key);
             const auto at = static_cast<std::size_t>(row * tile.row_stride + key);
             weights[at] = weight;
-            sums[static_cast<std::size_t>(row)] += weight;
+            sums[static_cast<std::size_t>(row)] += weight, column_sums[static_cast<std::size_t>(key)] += weight;
             log_sums[static_cast<std::size_t>(row)] += weight > 0 ? weight * std::log2(weight) : 0.0F;
           }
         }
         tile.weights = weights.data(), tile.row_sums = sums.data(), tile.row_log_sums = log_sums.data();
+        tile.column_sums = column_sums.data();
         probe.observe(tile);
       }
     }

@@ -138,7 +138,8 @@ class HeadLook {
   }
 
   /// All weights of a block of keys are found before probes see the first: the matrix unit falls asleep while they
-  /// look, and takes as long to wake as probes for one tile. Up to 256 KiB of weights wait in the second-level cache.
+  /// look, and waking it takes a seventh of the time of a tile's weights. These wait, up to 256 KiB, in the
+  /// second-level cache.
   void show(std::span<Probe* const> probes, int worker) {
     for (Pos begin = keys_.begin; begin < keys_.end; begin += kKeys) {
       const Range keys{begin, std::min(begin + kKeys, keys_.end)};

@@ -31,7 +31,7 @@ void turn_tiles(std::uint32_t* tiles, int n_tiles) noexcept;
 /// Requires  has_bf16(); finite q and k; a MatrixSession on this thread; 64-byte aligned q, k and weights;
 ///           score - lse below 127, as it is where lse is of these scores
 /// Accuracy  scores as in visit_bf16; exp2 within 1.9e-7 of itself, weights below 2^-126 are zero; sums in f32
-/// Cost      2 head_dim FLOP a pair on the matrix unit and 12 vector instructions a vector of pairs; logarithms one more
+/// Cost      2 head_dim FLOP a pair on the matrix unit and 12 vector instructions a vector of pairs, 13 with logarithms
 void find_weights_bf16(const Bf16WeightsJob& job, ScoreRule rule, float* weights, float* row_sums,
                        float* row_log_sums) noexcept;
 

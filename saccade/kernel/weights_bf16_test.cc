@@ -62,8 +62,8 @@ struct Case {
   double score(int query, int key) const {
     double dot = 0;
     for (int c = 0; c < head_dim; ++c) {
-      dot += oracle::rounded_to_bf16(q[static_cast<std::size_t>(query * head_dim + c)]) *
-             oracle::rounded_to_bf16(k[static_cast<std::size_t>(key * head_dim + c)]);
+      dot += oracle::rounded_to_bf16(q.data()[query * head_dim + c]) *
+             oracle::rounded_to_bf16(k.data()[key * head_dim + c]);
     }
     return dot * double{rule.scale};
   }
@@ -137,11 +137,9 @@ TEST_F(WeightsBf16, MasksBiasesAndCaps) {
     const auto score = [&](int i, int j) {
       const double plain = c.score(i, j), cap = double{c.rule.softcap};
       return (cap > 0 ? cap * std::tanh(plain / cap) : plain) +
-             (job.bias ? double{bias[static_cast<std::size_t>(i * kBlockKeys + j)]} : 0.0);
+             (job.bias ? double{bias.data()[i * kBlockKeys + j]} : 0.0);
     };
-    check(c, score, [&](int i, int j) {
-      return (visible[static_cast<std::size_t>(i * kBlockKeys / 32 + j / 32)] >> (j % 32) & 1U) != 0;
-    });
+    check(c, score, [&](int i, int j) { return (visible.data()[i * kBlockKeys / 32 + j / 32] >> (j % 32) & 1U) != 0; });
   }
 }
 

@@ -1,5 +1,5 @@
-// Vectors of numbers and of words, as the kernels in bf16 tiles handle them. Included by bf16.cc and linear_bf16.cc
-// alone.
+// Vectors of numbers and of words, as the kernels in bf16 tiles handle them. Included by bf16.cc, linear_bf16.cc and
+// weights_bf16.cc alone.
 
 #pragma once
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <utility>
 
 #include "hwy/highway.h"
 #include "saccade/kernel/tally.h"
@@ -68,7 +67,7 @@ HWY_INLINE void fold_rows(const Grid& grid, float* HWY_RESTRICT out, const Join&
 }
 
 inline void sum_columns_of(const Grid& grid, float* sums, float* squares) {
-  fold_columns(grid, sums, [](auto sum, auto weight) { return hn::Add(sum, weight); });
+  if (sums) fold_columns(grid, sums, [](auto sum, auto weight) { return hn::Add(sum, weight); });
   if (squares) fold_columns(grid, squares, [](auto sum, auto weight) { return hn::MulAdd(weight, weight, sum); });
 }
 
@@ -103,7 +102,9 @@ inline void dot_rows_of(const Grid& grid, const float* x, std::ptrdiff_t x_strid
       [=](float sum, float weight, int row, int column) { return sum + weight * x[row * x_stride + column]; });
 }
 
-inline void add_whole_of(const Grid& grid, float scale, std::int32_t* out, std::ptrdiff_t out_stride) {
+/// kAdd: to what is there.
+template <bool kAdd>
+HWY_INLINE void write_whole_of(const Grid& grid, float scale, std::int32_t* out, std::ptrdiff_t out_stride) {
   const TF d;
   const hn::RebindToSigned<TF> di;
   const int lanes = static_cast<int>(hn::Lanes(d));
@@ -114,30 +115,30 @@ inline void add_whole_of(const Grid& grid, float scale, std::int32_t* out, std::
     int column = 0;
     for (; column + lanes <= grid.n_columns; column += lanes) {
       const auto whole = hn::NearestInt(hn::Mul(hn::LoadU(d, from + column), scales));
-      hn::StoreU(hn::Add(hn::LoadU(di, to + column), whole), di, to + column);
+      hn::StoreU(kAdd ? hn::Add(hn::LoadU(di, to + column), whole) : whole, di, to + column);
     }
-    for (; column < grid.n_columns; ++column) to[column] += static_cast<std::int32_t>(std::lrint(from[column] * scale));
+    for (; column < grid.n_columns; ++column) {
+      const auto whole = static_cast<std::int32_t>(std::lrint(from[column] * scale));
+      to[column] = kAdd ? to[column] + whole : whole;
+    }
   }
 }
 
-inline std::int32_t take_whole_of(std::int32_t* const* parts, int n_parts, int n, std::int32_t* sums) {
+inline std::int32_t sum_whole_of(const std::int32_t* const* parts, int n_parts, int n, std::int32_t* sums) {
   const hn::RebindToSigned<TF> di;
   const int lanes = static_cast<int>(hn::Lanes(di));
   auto high = hn::Zero(di);
   int at = 0;
   for (; at + lanes <= n; at += lanes) {
     auto sum = hn::Zero(di);
-    for (int part = 0; part < n_parts; ++part) {
-      sum = hn::Add(sum, hn::LoadU(di, parts[part] + at));
-      hn::StoreU(hn::Zero(di), di, parts[part] + at);
-    }
+    for (int part = 0; part < n_parts; ++part) sum = hn::Add(sum, hn::LoadU(di, parts[part] + at));
     hn::StoreU(sum, di, sums + at);
     high = hn::Max(high, sum);
   }
   std::int32_t most = hn::GetLane(hn::MaxOfLanes(di, high));
   for (; at < n; ++at) {
     sums[at] = 0;
-    for (int part = 0; part < n_parts; ++part) sums[at] += std::exchange(parts[part][at], 0);
+    for (int part = 0; part < n_parts; ++part) sums[at] += parts[part][at];
     most = std::max(most, sums[at]);
   }
   return most;

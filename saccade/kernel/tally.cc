@@ -17,10 +17,13 @@ void DotRows(const Grid& grid, const float* x, std::ptrdiff_t x_stride, float* d
   dot_rows_of(grid, x, x_stride, dots);
 }
 void AddWhole(const Grid& grid, float scale, std::int32_t* out, std::ptrdiff_t out_stride) {
-  add_whole_of(grid, scale, out, out_stride);
+  write_whole_of<true>(grid, scale, out, out_stride);
 }
-std::int32_t TakeWhole(std::int32_t* const* parts, int n_parts, int n, std::int32_t* sums) {
-  return take_whole_of(parts, n_parts, n, sums);
+void PutWhole(const Grid& grid, float scale, std::int32_t* out, std::ptrdiff_t out_stride) {
+  write_whole_of<false>(grid, scale, out, out_stride);
+}
+std::int32_t SumWhole(const std::int32_t* const* parts, int n_parts, int n, std::int32_t* sums) {
+  return sum_whole_of(parts, n_parts, n, sums);
 }
 void MarkAbove(const float* weights, int n, float floor, std::uint32_t* words) {
   mark_above_of(weights, n, floor, words);
@@ -38,7 +41,8 @@ HWY_EXPORT(SumRows);
 HWY_EXPORT(MaxRows);
 HWY_EXPORT(DotRows);
 HWY_EXPORT(AddWhole);
-HWY_EXPORT(TakeWhole);
+HWY_EXPORT(PutWhole);
+HWY_EXPORT(SumWhole);
 HWY_EXPORT(MarkAbove);
 
 void sum_columns(const Grid& grid, float* sums, float* squares) noexcept {
@@ -53,8 +57,11 @@ void dot_rows(const Grid& grid, const float* x, std::ptrdiff_t x_stride, float* 
 void add_whole(const Grid& grid, float scale, std::int32_t* out, std::ptrdiff_t out_stride) noexcept {
   HWY_DYNAMIC_DISPATCH(AddWhole)(grid, scale, out, out_stride);
 }
-std::int32_t take_whole(std::int32_t* const* parts, int n_parts, int n, std::int32_t* sums) noexcept {
-  return HWY_DYNAMIC_DISPATCH(TakeWhole)(parts, n_parts, n, sums);
+void put_whole(const Grid& grid, float scale, std::int32_t* out, std::ptrdiff_t out_stride) noexcept {
+  HWY_DYNAMIC_DISPATCH(PutWhole)(grid, scale, out, out_stride);
+}
+std::int32_t sum_whole(const std::int32_t* const* parts, int n_parts, int n, std::int32_t* sums) noexcept {
+  return HWY_DYNAMIC_DISPATCH(SumWhole)(parts, n_parts, n, sums);
 }
 void mark_above(const float* weights, int n, float floor, std::uint32_t* words) noexcept {
   HWY_DYNAMIC_DISPATCH(MarkAbove)(weights, n, floor, words);

@@ -1,11 +1,12 @@
-// Two units that multiply tiles: Intel's AMX, and vectors that do the same to the last bit. Included by bf16.cc and
-// linear_bf16.cc alone.
+// Two units that multiply tiles: Intel's AMX, and vectors that do the same to the last bit. Included by bf16.cc,
+// linear_bf16.cc and weights_bf16.cc alone.
 //
 // A unit holds sums of 16 x 16 f32, `sum<i>`, and operands of 16 x 16 words of two bf16, `left<i>` and `right<i>`, in
 // eight tile registers together. Four sums or more hide the latency of a product (52 cycles, one begun every 16).
 // Registers are renamed, so that a load need not wait for the last product that read the old content.
 //   6 sums, 1 left, 1 right    attention: three columns of rows; four loads for three products
 //   4 sums, 2 left, 2 right    linear layers: four loads for four products, the fewest that eight registers allow
+//   4 sums, 1 left, 1 right    a second look: 16 queries and four tiles of keys; five loads for four products
 
 #pragma once
 

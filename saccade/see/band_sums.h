@@ -30,12 +30,18 @@ class BandSums final : public Probe {
                 std::to_string(end_distance));
     }
   }
+  TileWants tile_wants() const override { return {.column_sums = holds_tiles()}; }
   void begin(const LookShape& shape) override { sums_.grow(shape); }
   void observe(const WeightTile& tile) override;
 
   const PerKey& sums() const { return sums_; }
 
  private:
+  /// Is it wide enough for whole tiles to lie in it?
+  bool holds_tiles() const {
+    return end_distance - begin_distance >= WeightTile::kMostQueries + WeightTile::kMostKeys - 1;
+  }
+
   PerKey sums_;
 };
 

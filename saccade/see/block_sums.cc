@@ -33,11 +33,13 @@ void BlockSums::observe(const WeightTile& tile) {
 
 /// Rows of one block of queries: first down each column, where vectors are whole, then along the blocks of keys.
 void BlockSums::add(const WeightTile& tile, Range rows, Range columns) {
-  float column_sums[WeightTile::kMostKeys];
+  float some_rows[WeightTile::kMostKeys];
   float column_maxima[WeightTile::kMostKeys];
   const auto head = static_cast<std::size_t>(tile.head);
   const Pos block = block_of(tile.q_positions.begin + rows.begin) * n;
-  kernel::sum_columns(grid_of(tile, rows, columns), column_sums, nullptr);
+  const bool all_rows = rows == Range{0, tile.n_queries()};
+  const float* column_sums = all_rows ? tile.column_sums : some_rows;
+  if (!all_rows) kernel::sum_columns(grid_of(tile, rows, columns), some_rows, nullptr);
   if (maxima) kernel::max_columns(grid_of(tile, rows, columns), column_maxima);
   for (Pos j = 0; j < columns.end;) {
     const Pos key = tile.k_positions.begin + j;

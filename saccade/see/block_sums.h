@@ -31,6 +31,7 @@ class BlockSums final : public Probe {
   void check() const {
     if (n < 1) fail_user("see/block_sums: n must be >= 1, got " + std::to_string(n));
   }
+  TileWants tile_wants() const override { return {.column_sums = true}; }
   void begin(const LookShape& shape) override;
   void observe(const WeightTile& tile) override;
 

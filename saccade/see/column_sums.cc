@@ -12,12 +12,12 @@ void ColumnSums::begin(const LookShape& shape) {
 }
 
 void ColumnSums::observe(const WeightTile& tile) {
-  float sums[WeightTile::kMostKeys];
-  float squared[WeightTile::kMostKeys];
   const auto n = static_cast<std::size_t>(tile.n_keys());
-  kernel::sum_columns(grid_of(tile), sums, squares ? squared : nullptr);
-  sums_.add(tile.head, tile.k_positions.begin, {sums, n});
-  if (squares) squares_.add(tile.head, tile.k_positions.begin, {squared, n});
+  sums_.add(tile.head, tile.k_positions.begin, {tile.column_sums, n});
+  if (!squares) return;
+  float squared[WeightTile::kMostKeys];
+  kernel::sum_columns(grid_of(tile), nullptr, squared);
+  squares_.add(tile.head, tile.k_positions.begin, {squared, n});
 }
 
 }  // namespace saccade::see

@@ -19,6 +19,7 @@ class ColumnSums final : public Probe {
   bool squares = true;
 
   void fields(auto& f) { f("squares", squares, "sums of squares, too"); }
+  TileWants tile_wants() const override { return {.column_sums = true}; }
   void begin(const LookShape& shape) override;
   void observe(const WeightTile& tile) override;
 

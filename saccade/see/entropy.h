@@ -17,6 +17,7 @@ namespace saccade::see {
 class Entropy final : public Probe, public RowProbe {
  public:
   void fields(auto&) {}
+  TileWants tile_wants() const override { return {.row_log_sums = true}; }
   void begin(const LookShape& shape) override { values_.grow(shape); }
   void observe(const WeightTile& tile) override;
   void want(RowWants& wants) override { wants.entropy = true; }

@@ -31,16 +31,27 @@ void TopKeys::begin(const LookShape& shape) {
 
 void TopKeys::start(const LookPatch& patch) {
   patch_ = patch;
-  const auto pairs = static_cast<std::size_t>(patch.q_positions.size() * patch.k_positions.size());
-  for (auto& sums : sums_) sums.resize(std::max(sums.size(), pairs), 0);  // a scan leaves zeros behind
+  const std::size_t tiles = tile_at(patch.q_positions.end - 1, patch.k_positions.end - 1) + 1;
+  for (Sums& sums : sums_) {
+    sums.pairs.resize(std::max(sums.pairs.size(), tiles * kTilePairs));
+    sums.written.assign(tiles, 0);
+  }
+}
+
+std::size_t TopKeys::tile_at(Pos q, Pos key) const {
+  const Pos first = patch_.q_positions.begin / WeightTile::kMostQueries;
+  const Pos across = (patch_.k_positions.size() + WeightTile::kMostKeys - 1) / WeightTile::kMostKeys;
+  return static_cast<std::size_t>((q / WeightTile::kMostQueries - first) * across +
+                                  (key - patch_.k_positions.begin) / WeightTile::kMostKeys);
 }
 
 void TopKeys::observe(const WeightTile& tile) {
-  const Pos stride = patch_.k_positions.size();
-  std::int32_t* sums = sums_[static_cast<std::size_t>(tile.worker)].data() +
-                       (tile.q_positions.begin - patch_.q_positions.begin) * stride +
-                       (tile.k_positions.begin - patch_.k_positions.begin);
-  kernel::add_whole(grid_of(tile), scale_, sums, stride);
+  Sums& own = sums_[static_cast<std::size_t>(tile.worker)];
+  const std::size_t at = tile_at(tile.q_positions.begin, tile.k_positions.begin);
+  std::int32_t* sums = own.row(at, tile.q_positions.begin);
+  own.written[at] != 0 ? kernel::add_whole(grid_of(tile), scale_, sums, WeightTile::kMostKeys)
+                       : kernel::put_whole(grid_of(tile), scale_, sums, WeightTile::kMostKeys);
+  own.written[at] = 1;
   if (per_head) observe_head(tile);
 }
 
@@ -81,18 +92,21 @@ void TopKeys::take(const RowSeen& row) {
 
 /// Adds up what the workers have of a row, and lists the largest.
 void TopKeys::scan(const LookPatch& patch, Pos row) {
-  constexpr Pos kAtOnce = 128;
+  constexpr Pos kAtOnce = WeightTile::kMostKeys;
   const Pos n_keys = patch.k_positions.size();
   const std::span keys(all_.data() + (patch.q_positions.begin + row - q_positions_.begin) * k,
                        static_cast<std::size_t>(k));
-  std::vector<std::int32_t*> parts;
-  for (auto& of_worker : sums_) parts.push_back(of_worker.data() + row * n_keys);
+  std::vector<const std::int32_t*> parts;
   for (Pos j = 0; j < n_keys; j += kAtOnce) {
     const Pos n = std::min(kAtOnce, n_keys - j);
+    const std::size_t tile = tile_at(patch.q_positions.begin + row, patch.k_positions.begin + j);
+    parts.clear();
+    for (Sums& of_worker : sums_) {
+      if (of_worker.written[tile] != 0) parts.push_back(of_worker.row(tile, patch.q_positions.begin + row));
+    }
     std::int32_t sums[kAtOnce];
     const std::int32_t most =
-        kernel::take_whole(parts.data(), static_cast<int>(parts.size()), static_cast<int>(n), sums);
-    for (auto& part : parts) part += n;
+        kernel::sum_whole(parts.data(), static_cast<int>(parts.size()), static_cast<int>(n), sums);
     // The scale is a power of two: a listed weight times it is the sum it came from, rounded to f32.
     if (static_cast<float>(most) <= keys.back().weight * scale_) continue;
     for (Pos i = 0; i < n; ++i) {

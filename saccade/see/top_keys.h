@@ -60,14 +60,26 @@ class TopKeys final : public Probe, public RowProbe {
   }
   void observe_head(const WeightTile& tile);
   void scan(const LookPatch& patch, Pos row);
+  /// Which of the patch's tiles this is, and those that queries from `q` and keys from `key` on lie in; absolute.
+  std::size_t tile_at(Pos q, Pos key) const;
 
   Range q_positions_;
   Lists all_;
   std::vector<Lists> by_head_;
 
   LookPatch patch_;
-  float scale_ = 1.0F;                           // of whole numbers to weights
-  std::vector<std::vector<std::int32_t>> sums_;  // of the patch, one array a worker: [queries, keys]
+  float scale_ = 1.0F;  // of whole numbers to weights
+  static constexpr std::size_t kTilePairs = WeightTile::kMostQueries * WeightTile::kMostKeys;
+  /// Of the patch, one a worker. Sums of tiles that it has not written to are of another patch: nobody puts zeros
+  /// there, since what one worker writes to another's memory costs both of them.
+  struct Sums {
+    std::int32_t* row(std::size_t tile, Pos q) {
+      return pairs.data() + tile * kTilePairs + (q % WeightTile::kMostQueries) * WeightTile::kMostKeys;
+    }
+    std::vector<std::int32_t> pairs;    // [tiles, kMostQueries, kMostKeys]
+    std::vector<std::uint8_t> written;  // [tiles]
+  };
+  std::vector<Sums> sums_;
 };
 
 }  // namespace saccade::see

@@ -157,6 +157,7 @@ class Bench(Cli):
         for row in rows:
             self.assertGreater(row["of_attend_f32"], 0)
             self.assertEqual(row["adds_to_attend_f32"] is None, row["who"].startswith("attend"))
+            self.assertEqual(row["of_attend"] is None, row["who"].startswith("attend"))
             self.assertEqual(row["adds_to_attend"] is None, row["who"].startswith("look") or " " not in row["who"])
 
     def test_tables(self):

@@ -26,7 +26,7 @@
 
 // The law of See: a probe's numbers equal the statistic taken from dense fp64 weights, within the one rule of
 // oracle/expected.h; batches of a prompt add up to the whole; o and lse do not change a bit. Of a second look: any team
-// gives the same bits. Of the first pass: in every precision.
+// gives the same bits, in f32 and in bf16. Of the first pass: in every precision.
 namespace saccade::testing {
 
 /// A dense map of attention weights, what no engine stores: weights[head][query][key].
@@ -325,6 +325,35 @@ inline const std::vector<std::unique_ptr<MappedProblem>>& see_problems() {
   return all;
 }
 
+/// Can the machine run a case in i16 or bf16, and does it, or in f32?
+inline bool runs_rounded(const AttendCase& c, Precision precision) {
+  if (precision == Precision::kBf16) return kernel::has_bf16();
+  return kernel::has_fixed() && c.softcap == 0 && !c.bias_type;
+}
+
+/// The law of a second look in bf16, for one probe: what it says is judged as attention in bf16 is, and any team and
+/// both matrix units say the same.
+inline void check_rounded_look_law(const MappedProblem& mapped, const auto& make, const auto& define,
+                                   const auto& read) {
+  AttendCase c = mapped.problem.c;
+  if (!runs_rounded(c, Precision::kBf16)) return;
+  c.precision = Precision::kBf16;
+  const Problem problem(c);
+  const auto run = [&](int team, Pos batch) {
+    auto probe = make();
+    Probe* const probes[] = {&probe};
+    look_at(problem, team_of(team), batch, probes);
+    return read(probe, problem);
+  };
+  const auto plain = [&](Pos order) -> const DenseMap<float>& { return mapped.maps.plain(c.precision, order); };
+  const Groups<float> whole = run(c.team, c.q_len);
+  ASSERT_TRUE(judge_statistic(whole, mapped.maps.exact, plain, define, eps_of(c.precision))) << c;
+  ASSERT_TRUE(judge_statistic(run(c.team, 37), mapped.maps.exact, plain, define, eps_of(c.precision)))
+      << "batches of 37 of " << c;
+  const Groups<float> again = run(c.team == 1 ? 3 : 1, c.q_len);
+  for (std::size_t g = 0; g < whole.size(); ++g) ASSERT_EQ(again[g].values, whole[g].values) << whole[g].name << c;
+}
+
 /// The law of a second look, for one probe. `make()` returns a probe; `define(map)` the statistic of a dense map of T
 /// as Groups<T>; `read(probe, problem)` the probe's numbers in the same groups.
 inline void check_look_law(const auto& make, const auto& define, const auto& read) {
@@ -352,14 +381,9 @@ inline void check_look_law(const auto& make, const auto& define, const auto& rea
           ASSERT_EQ(again[g].values, whole[g].values) << "team of " << team << ", " << whole[g].name << " of " << c;
         }
       }
+      check_rounded_look_law(*mapped, make, define, read);
     });
   }
-}
-
-/// Can the machine run a case in i16 or bf16, and does it, or in f32?
-inline bool runs_rounded(const AttendCase& c, Precision precision) {
-  if (precision == Precision::kBf16) return kernel::has_bf16();
-  return kernel::has_fixed() && c.softcap == 0 && !c.bias_type;
 }
 
 /// The law of the first pass in i16 and bf16, for one probe.
@@ -418,17 +442,19 @@ inline void show_map(const DenseMap<float>& map, Probe& probe) {
         WeightTile tile{.head = static_cast<int>(head), .row_stride = WeightTile::kMostKeys};
         tile.q_positions = {map.q_pos(i), map.q_pos(std::min(i + WeightTile::kMostQueries, map.q_len))};
         tile.k_positions = {j, std::min(j + WeightTile::kMostKeys, map.kv_len)};
-        std::vector<float> weights(WeightTile::kMostQueries * WeightTile::kMostKeys, 0.0F), logs = weights, sums(64);
+        std::vector<float> weights(WeightTile::kMostQueries * WeightTile::kMostKeys, 0.0F), sums(64), log_sums(64),
+            column_sums(WeightTile::kMostKeys);
         for (Pos row = 0; row < tile.n_queries(); ++row) {
           for (Pos key = 0; key < tile.n_keys(); ++key) {
             const float weight = map.at(head, i + row, j + key);
             const auto at = static_cast<std::size_t>(row * tile.row_stride + key);
             weights[at] = weight;
-            logs[at] = weight > 0 ? std::log2(weight) : 0.0F;
-            sums[static_cast<std::size_t>(row)] += weight;
+            sums[static_cast<std::size_t>(row)] += weight, column_sums[static_cast<std::size_t>(key)] += weight;
+            log_sums[static_cast<std::size_t>(row)] += weight > 0 ? weight * std::log2(weight) : 0.0F;
           }
         }
-        tile.weights = weights.data(), tile.log2_weights = logs.data(), tile.row_sums = sums.data();
+        tile.weights = weights.data(), tile.row_sums = sums.data(), tile.row_log_sums = log_sums.data();
+        tile.column_sums = column_sums.data();
         probe.observe(tile);
       }
     }

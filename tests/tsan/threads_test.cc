@@ -12,6 +12,7 @@
 #include "saccade/attend/look.h"
 #include "saccade/base/error.h"
 #include "saccade/base/random.h"
+#include "saccade/kernel/bf16.h"
 #include "saccade/linear/experts.h"
 #include "saccade/linear/linear.h"
 #include "saccade/plan/catalogue.h"
@@ -134,7 +135,11 @@ TEST_F(Threads, ASecondLook) {
     return sums;
   };
   Alone alone;
-  EXPECT_EQ(seen_by(*team_), seen_by(alone));
+  for (const Precision precision : {Precision::kF32, Precision::kBf16}) {
+    if (precision == Precision::kBf16 && !kernel::has_bf16()) continue;
+    call.attend.precision = precision;
+    EXPECT_EQ(seen_by(*team_), seen_by(alone)) << name_of(precision);
+  }
 }
 
 /// Matrix products of tokens, and those of a mixture of experts, twice on the same memory: the same bits.

@@ -15,6 +15,7 @@
 #include "saccade/attend/look.h"
 #include "saccade/base/error.h"
 #include "saccade/kernel/targets.h"
+#include "saccade/oracle/bf16.h"
 #include "saccade/oracle/weights.h"
 #include "saccade/see/band_sums.h"
 #include "saccade/see/block_sums.h"
@@ -130,15 +131,10 @@ class See {
           add_attention(session, target, n_threads, precision, law);
           for (const NamedRowProbes& one : each_row_probe()) add_first_pass(session, target, n_threads, precision, one);
         }
-        add_look(session, target, n_threads, "nothing", {});
-        for (const NamedProbes& one : each_probe()) add_look(session, target, n_threads, one.name, {one});
-        std::vector<NamedProbes> all = each_probe();
-        std::erase_if(all, [](const NamedProbes& one) { return one.variant; });
-        add_look(session, target, n_threads, "all", all, [this, &sampled](const Probes& probes) {
-          for (const auto& probe : probes) {
-            if (const auto* rows = dynamic_cast<const see::Rows*>(probe.get())) check_rows(*rows, sampled);
-          }
-        });
+        for (const Precision precision : session.precisions(target)) {
+          if (precision != Precision::kI16)
+            add_looks(session, target, n_threads, precision, sampled);  // that is in f32
+        }
       }
     }
     rounds_.measure(session.repetitions(), shape.text());
@@ -160,11 +156,10 @@ class See {
       Json row = line.row;
       app::add_times(row, rounds_.spread(line.entrant));
       row["of_attend_f32"] = four_digits(seconds(line) / same("attend(f32)"));
-      const bool looks = row["who"].get<std::string>().starts_with("look ");
-      row["adds_to_attend_f32"] =
-          looks ? Json(four_digits((seconds(line) - same("look nothing")) / same("attend(f32)"))) : Json();
-      const bool tells = !line.without.empty();
-      row["adds_to_attend"] = tells ? Json(four_digits(seconds(line) / same(line.without) - 1.0)) : Json();
+      const auto over = [&](double more, const std::string& who) { return Json(four_digits(more / same(who))); };
+      row["adds_to_attend"] = line.tells() ? Json(four_digits(seconds(line) / same(line.without) - 1.0)) : Json();
+      row["of_attend"] = line.looks() ? over(seconds(line), line.attends) : Json();
+      row["adds_to_attend_f32"] = line.looks() ? over(seconds(line) - same(line.without), "attend(f32)") : Json();
       rows.push_back(std::move(row));
     }
     return rows;
@@ -174,7 +169,11 @@ class See {
   struct Line {
     Json row;
     int entrant;
-    std::string without;  // who does the same without a probe, in the first pass
+    std::string without;  // who does the same without a probe; empty: it has none itself
+    std::string attends;  // of a look: who attends in its numbers; else empty
+
+    bool looks() const { return !attends.empty(); }
+    bool tells() const { return !looks() && !without.empty(); }
   };
 
   AttendCall call(Precision precision) {
@@ -193,7 +192,7 @@ class See {
   }
 
   void add_line(const std::string& who, const std::string& target, int n_threads, int entrant,
-                const std::string& without = "") {
+                const std::string& without = "", const std::string& attends = "") {
     lines_.push_back({{{"head_dim", shape_.head_dim},
                        {"kv_len", shape_.kv_len},
                        {"q_len", shape_.q_len},
@@ -204,7 +203,8 @@ class See {
                        {"who", who},
                        {"target", target}},
                       entrant,
-                      without});
+                      without,
+                      attends});
   }
 
   void add_attention(Session& session, const std::string& target, int n_threads, Precision precision, const Law& law) {
@@ -242,28 +242,44 @@ class See {
     add_line(fmt::format("{} {}", without, named.name), target, n_threads, rounds_.add(run), without);
   }
 
-  void add_look(Session& session, const std::string& target, int n_threads, const std::string& name,
-                const std::vector<NamedProbes>& named, const std::function<void(const Probes&)>& check = {}) {
+  void add_looks(Session& session, const std::string& target, int n_threads, Precision precision,
+                 const std::vector<SampleRow>& sampled) {
+    add_look(session, target, n_threads, precision, "nothing", {});
+    for (const NamedProbes& one : each_probe()) add_look(session, target, n_threads, precision, one.name, {one});
+    std::vector<NamedProbes> all = each_probe();
+    std::erase_if(all, [](const NamedProbes& one) { return one.variant; });
+    add_look(session, target, n_threads, precision, "all", all, [this, precision, &sampled](const Probes& probes) {
+      for (const auto& probe : probes) {
+        if (const auto* rows = dynamic_cast<const see::Rows*>(probe.get())) check_rows(*rows, precision, sampled);
+      }
+    });
+  }
+
+  void add_look(Session& session, const std::string& target, int n_threads, Precision precision,
+                const std::string& name, const std::vector<NamedProbes>& named,
+                const std::function<void(const Probes&)>& check = {}) {
     Team& team = session.team(n_threads);
     // Made once, as for a prompt: memory for what is kept is not what is timed. Each turn adds the same to it.
     const auto probes = std::make_shared<Probes>();
     for (const NamedProbes& one : named) one.add(shape_, *probes);
-    const auto run = [this, target, &team, probes] {
+    const auto run = [this, target, precision, &team, probes] {
       if (kernel::chosen_target() != target) kernel::force_target(target);
       std::vector<Probe*> borrowed;
       for (const auto& probe : *probes) borrowed.push_back(probe.get());
-      look(call(Precision::kF32), lse_.data(), borrowed, team, workspace_);
+      look(call(precision), lse_.data(), borrowed, team, workspace_);
     };
     if (check) {
-      attend(call(Precision::kF32), team, workspace_);
+      attend(call(precision), team, workspace_);
       run();
       check(*probes);
     }
-    add_line("look " + name, target, n_threads, rounds_.add(run));
+    const std::string look = precision == Precision::kF32 ? "look " : fmt::format("look({}) ", name_of(precision));
+    add_line(look + name, target, n_threads, rounds_.add(run), look + "nothing",
+             fmt::format("attend({})", name_of(precision)));
   }
 
   /// Errors: Fault::kMachine when a sampled row breaks the rule of oracle/expected.h.
-  void check_rows(const see::Rows& rows, const std::vector<SampleRow>& sampled) const {
+  void check_rows(const see::Rows& rows, Precision precision, const std::vector<SampleRow>& sampled) const {
     const auto visible = [](Pos q_pos, Pos k_pos) { return k_pos <= q_pos; };
     const auto plain_score = [](auto score) { return score; };
     for (const SampleRow& sample : sampled) {
@@ -278,6 +294,13 @@ class See {
             oracle::weights_row<float>(sample.in, 0, 0, visible, plain_score, other, order), other, {}, {}};
       };
       expected.compare_with(expected.plain(0));
+      if (precision == Precision::kBf16) {
+        expected.eps = 1.0 / 256;
+        oracle::Row<double> rounded = oracle::attend_row_bf16(sample.in, 0, 0, visible, plain_score);
+        rounded.o = rounded.weights;  // of the first keys, which are all that a causal row sees
+        rounded.o.resize(expected.exact.o.size());
+        expected.compare_with(rounded);
+      }
       const auto row = rows.row(static_cast<int>(sample.head), shape_.q_begin() + sample.i);
       const std::string fault = oracle::fault_of(expected, row.first(expected.exact.o.size()), nullptr);
       if (!fault.empty()) fail_machine(fmt::format("look is wrong, nothing is reported: {}: {}", shape_.text(), fault));
@@ -330,8 +353,9 @@ void bench_see(const BenchOptions& options) {
                                                {"who", "who", -30},
                                                {"target", "target", -6},
                                                {"ms", "ms", 26},
-                                               {"of attend", "of_attend_f32", 9},
+                                               {"of f32", "of_attend_f32", 7},
                                                {"adds", "adds_to_attend", 8},
+                                               {"of attend", "of_attend", 9},
                                                {"look adds", "adds_to_attend_f32", 9}}));
 }
 

@@ -15,7 +15,8 @@ namespace saccade::see {
 ///
 /// Units     tokens
 /// Accuracy  as a plain f32 loop over the same weights
-/// Cost      two multiply-adds a pair (one farther back than `clip`), in either pass; 8 bytes a query and head
+/// Cost      two multiply-adds a pair (one farther back than `clip`), in either pass; in the first pass of bf16 as much
+///           as 16 dimensions of values. 8 bytes a query and head
 /// Source    Li et al. 2025, "Attention Illuminates LLM Reasoning", arXiv:2510.13554
 class Distance final : public Probe, public RowProbe {
  public:

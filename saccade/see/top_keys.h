@@ -19,10 +19,14 @@ namespace saccade::see {
 /// Sorted by weight, the earlier key first among equals. A place without a key has position -1: the query saw fewer, or
 /// the others have no weight.
 ///
-/// Accuracy  in a head, the weights themselves. Summed over heads: each weight is rounded to a multiple of 2^-30 times
-///           the number of heads (that rounded up to a power of two), so that the sums are the same for any team
+/// Accuracy  in a head, the weights themselves; in the first pass of attention in bf16 as it rounds them, their
+///           logarithms to 1/128 of a power of two: keys nearer to each other than that are equals. Summed over heads:
+///           each weight is rounded to a multiple of 2^-30 times the number of heads (that rounded up to a power of two),
+///           so that the sums are the same for any team
 /// Cost      three vector instructions a vector of pairs, and a comparison a pair of the layer; while it looks, 1 MiB a
-///           worker. In the first pass four instructions a vector of pairs. 8 k bytes a query (and head)
+///           worker. In the first pass four instructions a vector of pairs; in bf16 hardly one, and some 60 for each key
+///           that enters a row's list on the way, k (1 + ln(keys / k)) where they come at random. 8 k bytes a query (and
+///           head)
 /// Source    steer-and-see, PR5; retrieval heads read k = 1, arXiv:2404.15574
 class TopKeys final : public Probe, public RowProbe {
  public:

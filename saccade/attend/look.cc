@@ -238,15 +238,16 @@ class HeadLook {
   void mask(auto& job, Range q_rows, bool full) const {
     if (full) return;
     job.visible = room_.edge.words(q_rows.begin);
-    if (room_.bias) job.bias = scaled_bias(q_rows);
+    if (room_.bias) job.bias = scaled_bias(q_rows, job.n_keys);
   }
 
-  const float* scaled_bias(Range q_rows) const {
+  const float* scaled_bias(Range q_rows, Pos n_keys) const {
     const float slope = slope_of(call_, head_);
     for (Pos query = q_rows.begin; query < q_rows.end; ++query) {
       const float* bias = room_.edge.bias(query);
-      std::transform(bias, bias + kKeys, room_.bias + (query - q_rows.begin) * kKeys,
-                     [slope](float value) { return slope * value; });
+      float* const scaled = room_.bias + (query - q_rows.begin) * kKeys;
+      std::transform(bias, bias + n_keys, scaled, [slope](float value) { return slope * value; });
+      std::fill(scaled + n_keys, scaled + kKeys, 0.0F);
     }
     return room_.bias;
   }

@@ -50,7 +50,9 @@ RowNotes::RowNotes(Layout& layout, const RowWants& wants, Pos most_rows, Precisi
   floors_ = layout.take<float>(tiles * kRows);
   tops_ = layout.take<float>(tiles * kRows);
   best_ = layout.take<kernel::RankedKey>(tiles * kRows * best_stride_);
-  listed_ = layout.take<kernel::Bf16Listed>(shape_.n_top > 0 ? 1 : 0);
+  const Pos pairs = shape_.n_top > 0 ? kernel::kBlockKeys * kRows : 0;
+  listed_ = layout.take<kernel::ListedScore>(pairs + 1);
+  words_ = layout.take<std::uint32_t>(bf16_ ? pairs + kernel::kTileSide : 0);
   room_ = layout.take<float>(kernel::kBlockKeys * kRows);
   distance_ = layout.take<float>(kernel::kBlockKeys);
   positions_ = layout.take<std::int32_t>(Pos{n_slots} * kernel::kBlockKeys);
@@ -63,7 +65,8 @@ RowNotes::RowNotes(Layout& layout, const RowWants& wants, Pos most_rows, Precisi
 void RowNotes::start(const AttendCall& call, const RowMap& rows) {
   rows_ = rows;
   q_begin_ = call.q_begin;
-  anchor_ = q_begin_ + rows.q_rows.end - 1;
+  anchor_ = std::min(q_begin_ + rows.q_rows.end, call.k.len) - 1;
+  seen_to_ = 0;
   const Pos tiles = n_tiles();
   std::fill_n(fields_, tiles * n_fields_ * kRows, 0.0F);
   for (Pos tile = 0; tile < tiles; ++tile) std::fill_n(diagonals(tile, 0), shape_.n_diagonals * kRows, kNothing);
@@ -81,6 +84,8 @@ void RowNotes::start(const AttendCall& call, const RowMap& rows) {
 void RowNotes::take_block(const Gathered& keys, int number) {
   keys_ = keys;
   around_ = bounds_of(keys);
+  ties_[static_cast<std::size_t>(number)] = around_.begin < seen_to_;
+  seen_to_ = std::max(seen_to_, around_.end);
   std::int32_t* const at = positions(number);
   keys_.for_each([&](Range range, Pos n) {
     for (Pos position = range.begin; position < range.end; ++position, ++n) {
@@ -171,11 +176,11 @@ void RowNotes::after(Pos tile, const float* row_max, const float* scores) {
   join_masses(tile, block);
   for (Pos n = 0; n < shape_.n_clipped; ++n) shrink_by(shrink_, clipped(tile, n));
   for (int n = 0; all_marks_ && n < all_marks_->size(); ++n) shrink_by(shrink_, all_marks_->sums(tile) + n * kRows);
-  join_clipped(tile, block);
+  join_clipped(tile, block, true);
   read_diagonals(tile, block);
   if (shape_.n_top > 0) {
-    const int n = kernel::list_best(block, static_cast<int>(shape_.n_top), floors(tile), listed_->scores);
-    kernel::keep_best(listed_->scores, n, positions(0), best(tile));
+    const int n = kernel::list_best(block, static_cast<int>(shape_.n_top), floors(tile), listed_);
+    kernel::keep_best(listed_, n, positions(0), best(tile));
   }
 }
 
@@ -185,21 +190,22 @@ kernel::Bf16Notes* RowNotes::before_bf16(Pos tile, bool reads) {
                  .marks = all_marks_ ? all_marks_->sums(tile) : nullptr,
                  .n_marks = all_marks_ ? all_marks_->size() : 0,
                  .best = shape_.n_top > 0 ? best(tile) : kernel::BestLists{},
+                 .ties = {ties_[0], ties_[1]},
                  .positions = positions(0),
                  .listed = listed_,
+                 .words = words_,
                  .factor = factor_,
                  .shrink = shrink_,
-                 .block_sum = reads ? block_sum_ : nullptr,
+                 .visit_sum = shape_.n_clipped > 0 ? block_sum_ : nullptr,
                  .scores_stay = reads};
   return &bf16_notes_;
 }
 
 void RowNotes::after_bf16(Pos tile, const float* row_max, const float* scores, bool reads) {
   if (bf16_notes_.shrank) shrink_fields(tile);
-  if (!reads) return;
   const kernel::NotedScores block = noted(tile, row_max, scores);
-  join_clipped(tile, block);
-  read_diagonals(tile, block);
+  join_clipped(tile, block, reads);
+  if (reads) read_diagonals(tile, block);
 }
 
 /// What visits in f32 have summed, where a visit in bf16 raised the maxima.
@@ -232,18 +238,17 @@ void RowNotes::join_masses(Pos tile, const kernel::NotedScores& block) {
   }
 }
 
-/// Keys farther away than the clip count as much as it. In bf16 nothing is done for blocks of such: all keys count as
-/// much at the end, and here those that are nearer count less. (Not in f32: what the two leave of each other would be
-/// too inexact.)
-void RowNotes::join_clipped(Pos tile, const kernel::NotedScores& block) {
+/// `reads`: the scores are there. Keys farther away than the clip count as much as it.
+void RowNotes::join_clipped(Pos tile, const kernel::NotedScores& block, bool reads) {
   for (Pos n = 0; n < shape_.n_clipped; ++n) {
     const Pos at = wants_.clips[static_cast<std::size_t>(n)];
     const auto clip = static_cast<float>(at);
-    const bool is_near = near(queries_of(tile), around_, at);
     float* const sums = clipped(tile, n);
-    if (is_near) kernel::add_clipped(block, distance_, back(tile), clip, sums);
-    if (is_near != bf16_) continue;
-    for (Pos r = 0; r < kRows; ++r) sums[r] += (is_near ? -clip : clip) * block_sum_[r];
+    if (reads && near(queries_of(tile), around_, at)) {
+      kernel::add_clipped(block, distance_, back(tile), clip, sums);
+    } else {
+      for (Pos r = 0; r < kRows; ++r) sums[r] += clip * block_sum_[r];
+    }
   }
 }
 
@@ -282,16 +287,13 @@ void RowNotes::finish(Pos row, float row_max, float row_sum, float shift, float*
   // From the anchor's distances to the query's own.
   const float by_marks = wants_.distance && all_marks_ ? all_marks_->distance(row) : 0.0F;
   const double from_anchor = static_cast<double>(distances(tile)[r]) + static_cast<double>(by_marks);
-  record[RecordShape::kDistanceSum] =
-      shrink * static_cast<float>(from_anchor - static_cast<double>(back(tile)[r]) * static_cast<double>(row_sum));
+  const auto back = static_cast<double>(anchor_ - (q_begin_ + rows_.query(row)));
+  record[RecordShape::kDistanceSum] = shrink * static_cast<float>(from_anchor - back * static_cast<double>(row_sum));
   for (Pos n = 0; n < shape_.n_masses; ++n) {
     const float marked = all_marks_ ? all_marks_->mass(row, n) : 0.0F;
     record[RecordShape::kMasses + n] = shrink * (masses(tile, n)[r] + marked);
   }
-  for (Pos n = 0; n < shape_.n_clipped; ++n) {
-    const float all = bf16_ ? static_cast<float>(wants_.clips[static_cast<std::size_t>(n)]) * row_sum : 0.0F;
-    record[shape_.clipped() + n] = shrink * (clipped(tile, n)[r] + all);
-  }
+  for (Pos n = 0; n < shape_.n_clipped; ++n) record[shape_.clipped() + n] = shrink * clipped(tile, n)[r];
   for (Pos n = 0; n < shape_.n_diagonals; ++n) record[shape_.diagonals() + n] = diagonals(tile, n)[r] + missing;
   const kernel::RankedKey* const list = best_ + row * best_stride_;
   for (Pos n = 0; n < shape_.n_top; ++n) {

@@ -84,7 +84,7 @@ class RowNotes {
   kernel::NotedScores noted(Pos tile, const float* row_max, const float* scores) const;
   void shrink_fields(Pos tile);
   void join_masses(Pos tile, const kernel::NotedScores& block);
-  void join_clipped(Pos tile, const kernel::NotedScores& block);
+  void join_clipped(Pos tile, const kernel::NotedScores& block, bool reads);
   void read_diagonals(Pos tile, const kernel::NotedScores& block);
   Pos find(Pos position) const;
 
@@ -96,10 +96,11 @@ class RowNotes {
   float* tops_;              // [tiles, kTileRows]: largest scores, where bf16's row_max may be less
   kernel::RankedKey* best_;  // [tiles, kTileRows, best_stride_]
   int best_stride_;
-  kernel::Bf16Listed* listed_;  // what may be among the best
-  float* room_;                 // [kBlockKeys, kTileRows]: weights beside scores that stay, or scores of few rows
-  float* distance_;             // [kBlockKeys]: how far before the anchor the block's keys are
-  std::int32_t* positions_;     // [kSlots, kBlockKeys]: where the keys of the blocks at hand are
+  kernel::ListedScore* listed_;  // what may be among the best
+  std::uint32_t* words_;         // the same, in bf16
+  float* room_;                  // [kBlockKeys, kTileRows]: weights beside scores that stay, or scores of few rows
+  float* distance_;              // [kBlockKeys]: how far before the anchor the block's keys are
+  std::int32_t* positions_;      // [kSlots, kBlockKeys]: where the keys of the blocks at hand are
   float *factor_, *shrink_, *block_sum_;  // [kTileRows], of the last visit
   bool bf16_;
   std::vector<Cover> covers_;  // one a span
@@ -109,9 +110,11 @@ class RowNotes {
   kernel::Bf16Notes bf16_notes_;
 
   RowMap rows_;
-  Pos q_begin_ = 0, anchor_ = 0;  // positions of the call's first query, and of the item's last
-  Gathered keys_;                 // the block at hand
-  Range around_;                  // positions that it lies within
+  Pos q_begin_ = 0, anchor_ = 0;     // positions of the call's first query, and of the item's last, or the last key's
+  Pos seen_to_ = 0;                  // positions behind all keys taken up
+  std::array<bool, kSlots> ties_{};  // blocks at hand that lie before some of those
+  Gathered keys_;                    // the block at hand
+  Range around_;                     // positions that it lies within
 };
 
 }  // namespace saccade::detail

@@ -5,7 +5,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <span>
 #include <vector>
@@ -17,6 +19,7 @@
 #include "saccade/see/peaks.h"
 #include "saccade/see/top_keys.h"
 #include "saccade/where/none.h"
+#include "saccade/where/window.h"
 #include "tests/support/attend_case.h"
 
 namespace saccade {
@@ -30,10 +33,13 @@ using testing::used_workspace;
 
 /// One of each probe that reads weights, and what they were told.
 struct Told {
-  explicit Told(const Problem& problem) {
+  explicit Told(const Problem& problem) : Told(problem, [](Told&) {}) {}
+  /// `change`: what is asked for.
+  Told(const Problem& problem, const std::function<void(Told&)>& change) {
     masses.spans = {{"begin", {0, 4}}, {"middle", {100, 200}}};
     diagonals.offsets = {0, 1, 60};
     top.per_head = true;
+    change(*this);
     RowProbe* const probes[] = {&masses, &diagonals, &distance, &entropy, &peaks, &top};
     Output out = problem.output();
     std::vector<const Where*> where;
@@ -109,7 +115,7 @@ TEST(RowNotes, ValuesAreNobodysBusiness) {
   }
 }
 
-/// One poisoned block, or query, runs in f32 amid others in bf16: sums of both are sums of the row.
+/// One poisoned block runs in f32 amid others in bf16: sums of both are sums of the row.
 TEST(RowNotes, SumsOfBlocksInTwoPrecisionsJoin) {
   if (!kernel::has_bf16()) return;
   AttendCase c{.seed = 11, .q_len = 130, .kv_len = 1400, .n_heads = 2, .n_kv_heads = 1, .precision = Precision::kBf16};
@@ -123,6 +129,77 @@ TEST(RowNotes, SumsOfBlocksInTwoPrecisionsJoin) {
       const std::vector<float> expected = clean.sums(1, q), got = told.sums(1, q);
       for (std::size_t n = 0; n < expected.size(); ++n) {
         ASSERT_NEAR(got[n], expected[n], 0.01F * std::fabs(expected[n]) + 1e-3F) << "query " << q << ", number " << n;
+      }
+    }
+  }
+}
+
+/// Within what the precisions differ by. Best keys: weights, since two keys may be too near to each other to be told
+/// apart.
+void expect_as_in_f32(AttendCase c, const std::function<void(Told&)>& change) {
+  const Told exact(Problem(c), change);
+  c.precision = Precision::kBf16;
+  const Told told(Problem(c), change);
+  const Pos first = exact.entropy.values().q_positions().begin;
+  for (Pos q = first; q < first + c.q_len; ++q) {
+    const std::vector<float> expected = exact.sums(1, q), got = told.sums(1, q);
+    for (std::size_t n = 0; n < expected.size(); ++n) {
+      ASSERT_NEAR(got[n], expected[n], 0.03F * std::fabs(expected[n]) + 3e-3F) << "query " << q << ", number " << n;
+    }
+    for (std::size_t n = 0; n < static_cast<std::size_t>(exact.top.k); ++n) {
+      const WeightedKey key = told.top.row(1, q)[n], other = exact.top.row(1, q)[n];
+      ASSERT_EQ(key.position < 0, other.position < 0) << "query " << q << ", key " << n;
+      ASSERT_NEAR(key.weight, other.weight, 0.1F * other.weight) << "query " << q << ", key " << n;
+    }
+  }
+}
+
+TEST(RowNotes, OfManySpansFarClipsAndAnyNumberOfKeysAreInBf16AsInF32) {
+  if (!kernel::has_bf16()) return;
+  AttendCase c{.seed = 12, .q_len = 130, .kv_len = 1400, .n_heads = 2, .n_kv_heads = 1};
+  for (const Pos k : {1, 8, 9, 17, 100}) {
+    expect_as_in_f32(c, [k](Told& told) {
+      for (Pos i = 0; i < 14; ++i) told.masses.spans.push_back({"more", {90 * i, 90 * i + 100}});
+      told.distance.clip = k == 8 ? 1 : 1000 * k;
+      told.top.k = k;
+    });
+    if (::testing::Test::HasFatalFailure()) return;
+  }
+}
+
+TEST(RowNotes, OfQueriesFarBehindAllKeysAreInBf16AsInF32) {
+  if (!kernel::has_bf16()) return;
+  AttendCase c{.seed = 13, .q_len = 70, .kv_len = 300, .n_heads = 2, .n_kv_heads = 1, .q_begin = Pos{3} << 30};
+  expect_as_in_f32(c, [](Told&) {});
+}
+
+/// Clipped at a million, distances are what they are: nothing of that size may be added and taken away again.
+TEST(RowNotes, AFarClipCostsNoAccuracy) {
+  AttendCase c{.seed = 14, .q_len = 130, .kv_len = 1400, .n_heads = 2, .n_kv_heads = 1, .gain = 16.0F};
+  for (const Precision precision : {Precision::kF32, Precision::kI16, Precision::kBf16}) {
+    if (!can_run(precision)) continue;
+    c.precision = precision;
+    const Told told(Problem(c), [](Told& asked) { asked.distance.clip = 1'000'000; });
+    for (Pos q = 1270; q < 1400; ++q) {
+      const float mean = *told.distance.mean().row(1, q);
+      ASSERT_NEAR(*told.distance.clipped().row(1, q), mean, 0.005F * mean + 0.01F) << "query " << q;
+    }
+  }
+}
+
+/// All weights are the same: the first keys are the best, though the ragged 32 that the window begins with for queries
+/// 768 to 831 are visited last.
+TEST(RowNotes, AmongEqualsTheEarlierKeyComesFirst) {
+  for (const Precision precision : {Precision::kF32, Precision::kI16, Precision::kBf16}) {
+    if (!can_run(precision)) continue;
+    AttendCase c{.seed = 15, .q_len = 150, .kv_len = 900, .n_heads = 2, .n_kv_heads = 1, .scale = 0.0F};
+    c.where_name = "window(736)", c.where = {make_where(where::Window{736})};
+    c.precision = precision;
+    const Told told(Problem{c});
+    for (Pos q = 750; q < 900; ++q) {
+      const Pos first = std::max<Pos>(0, q - 735);
+      for (Pos n = 0; n < 8; ++n) {
+        ASSERT_EQ(told.top.row(1, q)[static_cast<std::size_t>(n)].position, first + n) << "query " << q;
       }
     }
   }

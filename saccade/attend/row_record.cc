@@ -70,6 +70,8 @@ void merge_records(const RecordShape& shape, float* into, const float* from) {
 RowTeller::RowTeller(const AttendCall& call, const RowWants& wants)
     : call_(call),
       shape_(wants),
+      entropy_(wants.entropy),
+      distance_(wants.distance),
       scratch_(static_cast<std::size_t>(shape_.width())),
       numbers_(static_cast<std::size_t>(shape_.top_scores() - RecordShape::kMasses)),
       top_(static_cast<std::size_t>(shape_.n_top)) {
@@ -86,11 +88,11 @@ RowTeller::RowTeller(const AttendCall& call, const RowWants& wants)
 void RowTeller::normalise(const float* record, double weight_of_max) {
   const double sum = record[RecordShape::kRowSum];
   // Without any weight beside its sink score a row has no entropy, whatever the logarithm.
-  const double entropy = weight_of_max == 0
+  const double entropy = !entropy_ || weight_of_max == 0
                              ? 0.0
                              : -kLn2 * weight_of_max * (record[RecordShape::kLogSum] + std::log2(weight_of_max) * sum);
   seen_.entropy = static_cast<float>(entropy < 0 ? 0.0 : entropy);  // rounding; NaN stays
-  seen_.distance = static_cast<float>(weight_of_max * record[RecordShape::kDistanceSum]);
+  seen_.distance = distance_ ? static_cast<float>(weight_of_max * record[RecordShape::kDistanceSum]) : 0.0F;
   const auto weight_of = [&](float score) {
     return static_cast<float>(weight_of_max * std::exp2(static_cast<double>(score) - record[RecordShape::kRowMax]));
   };

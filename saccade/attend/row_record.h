@@ -54,6 +54,7 @@ class RowTeller {
 
   const AttendCall& call_;
   RecordShape shape_;
+  bool entropy_, distance_;               // wanted
   std::vector<float> scratch_, numbers_;  // [width]; masses, clipped and diagonals
   std::vector<WeightedKey> top_;
   RowSeen seen_;

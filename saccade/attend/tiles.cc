@@ -368,6 +368,7 @@ bool Tiles::mask_tile(const AttendCall& call, const Edge& edge, Pos tile, kernel
     const float slope = slope_of(call, rows_.head(first + r));
     for (Pos j = 0; j < keys.size(); ++j) bias_[j * kRows + r] = slope * bias[j];
   }
+  for (Pos j = 0; bias_ && j < keys.size(); ++j) std::fill(bias_ + j * kRows + n_rows, bias_ + (j + 1) * kRows, 0.0F);
   out = {.visible = all ? nullptr : visible_, .bias = bias_};
   return any != 0;
 }

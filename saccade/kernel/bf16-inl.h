@@ -198,15 +198,18 @@ template <bool kTrusted, int kWide, class Unit>
   return best ? with.template operator()<Wanted{false, kTrusted}>() : with.template operator()<Wanted{false, false}>();
 }
 
-/// What a row's worst kept key is, as a logarithm; better ones exceed it. Of weight 0 nothing is kept.
+/// What a row's worst kept key is, as a logarithm; better ones exceed it. Of weight 0 (denormals are) nothing is kept.
+/// `ties`: so do as good ones.
 template <int kWide>
-[[gnu::always_inline]] inline void find_floors(const Bf16Notes* notes, const Weighing<kWide>& to,
+[[gnu::always_inline]] inline void find_floors(const Bf16Notes* notes, bool ties, const Weighing<kWide>& to,
                                                __m512i (&floors)[kWide]) {
   if (!wants_best(notes)) return;
   for (int n = 0; n < kWide; ++n) {
     const __m512 floor = _mm512_load_ps(notes->best.floor + n * kTileSide);
     const __m512 log = _mm512_fmadd_ps(floor, _mm512_set1_ps(kSteps), to.offset[n]);
-    floors[n] = _mm512_castps_si512(_mm512_max_ps(_mm512_set1_ps(kZero), log));
+    const __m512i floor_bits = _mm512_castps_si512(_mm512_max_ps(_mm512_set1_ps(kZero), log));
+    floors[n] = _mm512_max_epu32(_mm512_sub_epi32(floor_bits, _mm512_set1_epi32(ties ? 1 : 0)),
+                                 _mm512_castps_si512(_mm512_set1_ps(kZero + kSteps - 1)));
   }
 }
 
@@ -240,7 +243,7 @@ template <int kWide>
 inline void keep_listed(const std::uint32_t* end, const float* row_max, const Bf16Notes& notes) {
   const BestLists lists = notes.best;
   const std::int32_t* const positions = notes.positions;
-  for (const std::uint32_t* word = notes.listed->words; word < end; ++word) {
+  for (const std::uint32_t* word = notes.words; word < end; ++word) {
     const std::uint32_t row = *word % (1U << kRowBits), key = *word % (1U << 16U) >> kRowBits;
     const float log = static_cast<float>(*word >> 16U) * (1 / kSteps) - 127;
     hv::keep(lists, static_cast<int>(row), RankedKey({row_max[row] + log, positions[key]}));
@@ -343,13 +346,14 @@ template <int kWide, class Unit>
 #pragma clang loop unroll(full)
   for (int n = 0; n < kWide; ++n) {
     const __m512 maximum = _mm512_load_ps(tile.row_max + n * kTileSide);
-    if (_mm512_cmpneq_ps_mask(to.take_maximum(n, maximum), maximum) != 0) return false;  // none yet, or not in steps
+    const __mmask16 none = _mm512_cmpeq_ps_mask(maximum, _mm512_set1_ps(hv::kNegInf));
+    if ((none | _mm512_cmpneq_ps_mask(to.take_maximum(n, maximum), maximum)) != 0) return false;  // or not in steps
   }
   Bf16Notes* const notes = tile.notes;
   __m512i floors[kWide];
-  find_floors<kWide>(notes, to, floors);
+  find_floors<kWide>(notes, notes && notes->ties[number], to, floors);
   const bool stay = notes && notes->scores_stay;
-  std::uint32_t* listed = wants_best(notes) ? notes->listed->words : nullptr;
+  std::uint32_t* listed = wants_best(notes) ? notes->words : nullptr;
   for (int key = 0; key < block.n_keys; key += kStripKeys) {
     float* strip = stay ? scores + key * kTileRows : scores;
     score_strip<kWide>(unit, tile, block, key, strip);
@@ -398,7 +402,7 @@ template <int kWide, class Unit>
 /// Keeps the best of a block whose scores are all there.
 inline void keep_best_of(const Bf16Tile& tile, const Bf16Block& block, int number, const float* scores) {
   const Bf16Notes& notes = *tile.notes;
-  ListedScore* const listed = notes.listed->scores;
+  ListedScore* const listed = notes.listed;
   const int n = list_best({.scores = scores, .factor = notes.factor, .n_keys = block.n_keys, .n_rows = tile.n_rows},
                           notes.best.n_best, notes.best.floor, listed);
   keep_best(listed, n, notes.positions + number * kBlockKeys, notes.best);
@@ -421,7 +425,10 @@ template <int kWide>
   for (int n = 0; n < kWide; ++n) {
     const int row = n * kTileSide;
     const __m512 alpha = of_block.alpha[n].raw;
-    if (notes.block_sum) _mm512_store_ps(notes.block_sum + row, of_block.sums[n]);
+    if (notes.visit_sum) {
+      float* at = notes.visit_sum + row;
+      _mm512_store_ps(at, _mm512_fmadd_ps(_mm512_load_ps(at), alpha, of_block.sums[n]));
+    }
     if (_mm512_cmpneq_ps_mask(alpha, _mm512_set1_ps(1.0F)) != 0) {
       notes.shrank = true;
       _mm512_store_ps(notes.shrink + row, _mm512_mul_ps(_mm512_load_ps(notes.shrink + row), alpha));
@@ -438,6 +445,7 @@ template <int kWide>
 inline void clear(float factor, Bf16Notes& notes) {
   std::fill_n(notes.factor, kTileRows, factor);
   std::fill_n(notes.shrink, kTileRows, 1.0F);
+  if (notes.visit_sum) std::fill_n(notes.visit_sum, kTileRows, 0.0F);
   notes.shrank = false;
 }
 

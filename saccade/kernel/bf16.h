@@ -44,19 +44,13 @@ struct Bf16Block {
 inline constexpr int kMostBf16Blocks = 2;
 inline constexpr int kBf16Scratch = kBlockKeys * kTileRows * (2 + kMostBf16Blocks) / 2;
 
-/// What may be among the best of a block.
-struct Bf16Listed {
-  ListedScore scores[kBlockKeys * kTileRows + 1];
-  std::uint32_t words[kBlockKeys * kTileRows + kTileSide];
-};
-
 /// What a visit keeps of a tile's rows for probes beside their softmax, which keeps every bit.
 ///
 /// Shapes    [kTileRows] where not told otherwise, 64-byte aligned; null: not wanted
-/// Cost      log_sum: 5 vector instructions for two vectors of scores. Marks: as much as 16 dimensions of values for
-/// each
-///           16. The best: a comparison for eight vectors, some 90 instructions where one of them holds a
-///           better one, and 40 for that
+/// Cost      log_sum: 5 vector instructions for two vectors of scores. Marks: each 16 as much as 16 dimensions of
+/// values.
+///           The best: a comparison for eight vectors, some 90 instructions where one holds something better, 40 for
+///           that
 struct Bf16Notes {
   float* top = nullptr;      ///< running: the largest score, where row_max is less
   float* log_sum = nullptr;  ///< running, as row_sum: sum of weight log2(weight), weights relative to row_max
@@ -64,11 +58,13 @@ struct Bf16Notes {
   int n_marks = 0;         ///< a multiple of kTileSide
   BestLists best;          ///< running, as keep_best has them; no lists: not wanted. A block that all rows see adds
                            ///< scores to 1/128, as its weights are rounded, and none of weight 0
+  bool ties[kMostBf16Blocks] = {};  ///< a block may hold keys that come before some that were kept: equals count, too
   const std::int32_t* positions = nullptr;  ///< [blocks of the visit, kBlockKeys], of the keys
-  Bf16Listed* listed = nullptr;             ///< scratch for them
+  ListedScore* listed = nullptr;            ///< scratch for list_best,
+  std::uint32_t* words = nullptr;           ///< and for kBlockKeys x kTileRows words and kTileSide more
   float* factor = nullptr;                  ///< written: a score times this is in units of log2; never null
   float* shrink = nullptr;     ///< multiplied by what a rise of row_max leaves of a sum of weights; never null
-  float* block_sum = nullptr;  ///< written: sum of the weights of the visit's last block
+  float* visit_sum = nullptr;  ///< written: sum of the visit's weights
   bool shrank = false;         ///< set where it does
   bool scores_stay = false;    ///< a block's scores are to be left in the first floats of the scratch, all of them
 };
@@ -85,13 +81,12 @@ struct Bf16Tile {
 /// As `visit`, in bf16. Takes masks, biases and soft caps. Several blocks in one visit give the bits of as many visits.
 ///
 /// Requires  has_bf16(); finite q, k and v, as the packers below report; a MatrixSession on this thread;
-///           64-byte aligned buffers; one block, or up to kMostBf16Blocks of kMostBf16Keys together that all rows see
+///           64-byte aligned buffers; one block, or up to kMostBf16Blocks that all rows see
 ///           whole; `scratch`: kBf16Scratch floats
 /// Accuracy  a score within about 2^-8 |q| |k| scale / sqrt(head_dim), a weight within 0.7 % of itself (0.23 % on
 ///           average), o within about 2^-8 max|v|
 /// Cost      2 (head_dim + v_dim) n_keys n_rows FLOP; about 8 vector instructions a score vector for the softmax;
-/// scores
-///           and o go to memory and back, once for each block and once for each visit
+///           scores go to memory and back once for each block, o once for each visit
 /// Source    Intel 64 and IA-32 Software Developer's Manual, TDPBF16PS: what a tile product rounds, in which order
 void visit_bf16(const Bf16Tile& tile, std::span<const Bf16Block> blocks, const TileMask& mask, ScoreRule rule,
                 float* scratch) noexcept;

@@ -123,10 +123,12 @@ template <bool kMasked, bool kLogs>
     // The second operand of a maximum is what remains of NaN.
     const __m512 log = _mm512_max_ps(_mm512_set1_ps(-127.0F), _mm512_fmsub_ps(score.raw, factor, lse));
     __m512 weight = exp2(log);
-    if constexpr (kMasked) weight = _mm512_maskz_mov_ps(visible_at(to.job, query, key), weight);
+    const __mmask16 visible = kMasked ? visible_at(to.job, query, key) : __mmask16{0xffff};
+    if constexpr (kMasked) weight = _mm512_maskz_mov_ps(visible, weight);
     _mm512_store_ps(to.weights + at, weight);
     so_far.weights = _mm512_add_ps(so_far.weights, weight);
-    if constexpr (kLogs) so_far.logs = _mm512_fmadd_ps(weight, log, so_far.logs);
+    // A hidden logarithm may be NaN or inf.
+    if constexpr (kLogs) so_far.logs = _mm512_mask3_fmadd_ps(weight, log, so_far.logs, visible);
   }
   return so_far;
 }

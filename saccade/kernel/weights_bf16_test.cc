@@ -128,7 +128,13 @@ TEST_F(WeightsBf16, MasksBiasesAndCaps) {
     std::vector<std::uint32_t> visible;
     for (int i = 0; i < kQueries * kBlockKeys / 32; ++i) visible.push_back(static_cast<std::uint32_t>(c.random.next()));
     std::vector<float> bias;
-    for (int i = 0; i < kQueries * kBlockKeys; ++i) bias.push_back(c.random.normal());
+    const auto sees = [&](int i) {
+      return i % kBlockKeys < c.n_keys && (visible.data()[i / 32] >> (i % 32) & 1U) != 0;
+    };
+    for (int i = 0; i < kQueries * kBlockKeys; ++i) {  // what is hidden may be anything
+      const float wild = c.random.one_in(2) ? std::numeric_limits<float>::quiet_NaN() : 1e38F;
+      bias.push_back(sees(i) ? c.random.normal() : wild);
+    }
     Bf16WeightsJob job = c.job();
     job.visible = visible.data();
     if (seed % 2 == 0) job.bias = bias.data();

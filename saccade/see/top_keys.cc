@@ -31,9 +31,11 @@ void TopKeys::begin(const LookShape& shape) {
 
 void TopKeys::start(const LookPatch& patch) {
   patch_ = patch;
+  tile_rows_ = std::min(WeightTile::kMostQueries, patch.q_positions.size());
+  const auto tile_pairs = static_cast<std::size_t>(tile_rows_ * WeightTile::kMostKeys);
   const std::size_t tiles = tile_at(patch.q_positions.end - 1, patch.k_positions.end - 1) + 1;
   for (Sums& sums : sums_) {
-    sums.pairs.resize(std::max(sums.pairs.size(), tiles * kTilePairs));
+    sums.pairs.resize(std::max(sums.pairs.size(), tiles * tile_pairs));
     sums.written.assign(tiles, 0);
   }
 }
@@ -45,10 +47,15 @@ std::size_t TopKeys::tile_at(Pos q, Pos key) const {
                                   (key - patch_.k_positions.begin) / WeightTile::kMostKeys);
 }
 
+std::int32_t* TopKeys::sums_of(Sums& sums, std::size_t tile, Pos q) const {
+  const Pos first = std::max(q / WeightTile::kMostQueries * WeightTile::kMostQueries, patch_.q_positions.begin);
+  return sums.pairs.data() + (static_cast<Pos>(tile) * tile_rows_ + q - first) * WeightTile::kMostKeys;
+}
+
 void TopKeys::observe(const WeightTile& tile) {
   Sums& own = sums_[static_cast<std::size_t>(tile.worker)];
   const std::size_t at = tile_at(tile.q_positions.begin, tile.k_positions.begin);
-  std::int32_t* sums = own.row(at, tile.q_positions.begin);
+  std::int32_t* sums = sums_of(own, at, tile.q_positions.begin);
   own.written[at] != 0 ? kernel::add_whole(grid_of(tile), scale_, sums, WeightTile::kMostKeys)
                        : kernel::put_whole(grid_of(tile), scale_, sums, WeightTile::kMostKeys);
   own.written[at] = 1;
@@ -102,7 +109,7 @@ void TopKeys::scan(const LookPatch& patch, Pos row) {
     const std::size_t tile = tile_at(patch.q_positions.begin + row, patch.k_positions.begin + j);
     parts.clear();
     for (Sums& of_worker : sums_) {
-      if (of_worker.written[tile] != 0) parts.push_back(of_worker.row(tile, patch.q_positions.begin + row));
+      if (of_worker.written[tile] != 0) parts.push_back(sums_of(of_worker, tile, patch.q_positions.begin + row));
     }
     std::int32_t sums[kAtOnce];
     const std::int32_t most =

@@ -21,12 +21,12 @@ namespace saccade::see {
 ///
 /// Accuracy  in a head, the weights themselves; in the first pass of attention in bf16 as it rounds them, their
 ///           logarithms to 1/128 of a power of two: keys nearer to each other than that are equals. Summed over heads:
-///           each weight is rounded to a multiple of 2^-30 times the number of heads (that rounded up to a power of two),
-///           so that the sums are the same for any team
+///           each weight is rounded to a multiple of 2^-30 times the number of heads (that rounded up to a power of
+///           two), so that the sums are the same for any team
 /// Cost      three vector instructions a vector of pairs, and a comparison a pair of the layer; while it looks, 1 MiB a
-///           worker. In the first pass four instructions a vector of pairs; in bf16 hardly one, and some 60 for each key
-///           that enters a row's list on the way, k (1 + ln(keys / k)) where they come at random. 8 k bytes a query (and
-///           head)
+///           worker. In the first pass four instructions a vector of pairs; in bf16 hardly one, and some 60 for each
+///           key that enters a row's list on the way, k (1 + ln(keys / k)) where they come at random. 8 k bytes a query
+///           (and head)
 /// Source    steer-and-see, PR5; retrieval heads read k = 1, arXiv:2404.15574
 class TopKeys final : public Probe, public RowProbe {
  public:
@@ -73,16 +73,14 @@ class TopKeys final : public Probe, public RowProbe {
 
   LookPatch patch_;
   float scale_ = 1.0F;  // of whole numbers to weights
-  static constexpr std::size_t kTilePairs = WeightTile::kMostQueries * WeightTile::kMostKeys;
+  Pos tile_rows_ = 0;   // of the patch's tiles, at most
   /// Of the patch, one a worker. Sums of tiles that it has not written to are of another patch: nobody puts zeros
   /// there, since what one worker writes to another's memory costs both of them.
   struct Sums {
-    std::int32_t* row(std::size_t tile, Pos q) {
-      return pairs.data() + tile * kTilePairs + (q % WeightTile::kMostQueries) * WeightTile::kMostKeys;
-    }
-    std::vector<std::int32_t> pairs;    // [tiles, kMostQueries, kMostKeys]
+    std::vector<std::int32_t> pairs;    // [tiles, tile_rows_, kMostKeys]
     std::vector<std::uint8_t> written;  // [tiles]
   };
+  std::int32_t* sums_of(Sums& sums, std::size_t tile, Pos q) const;
   std::vector<Sums> sums_;
 };
 

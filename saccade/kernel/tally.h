@@ -5,7 +5,7 @@
 
 namespace saccade::kernel {
 
-/// A rectangle of weights, none of them negative.
+/// A rectangle of weights, none of them negative (but for dot_rows).
 struct Grid {
   const float* at = nullptr;
   std::ptrdiff_t stride = 0;  ///< floats from row to row

@@ -21,8 +21,8 @@ namespace saccade {
 /// Accuracy  of a weight: as in a plain f32 loop that is given the same lse. In bf16 scores have the error of that
 ///           (visit_bf16), the exponential has that of f32: a row's weights add up to 1 within 0.4 %, which is how well
 ///           attention's rounded weights were summed up in lse. Blocks of 64 queries that see NaN or inf run in f32;
-///           in keys that none of a block sees they change no bit, but through the centre of all keys. (Attention runs in
-///           f32 for other blocks than these: beside NaN and inf the two have scores of different precision)
+///           in keys that none of a block sees they change no bit, but through the centre of all keys. (Attention runs
+///           in f32 for other blocks than these: beside NaN and inf the two have scores of different precision)
 /// Cost      2 head_dim FLOP and an exponential a pair of the visited tiles, and what the probes take: at head_dim 64
 ///           0.6 of attention in f32, 0.9 in bf16. Memory O((workers + n_heads) head_dim) and up to 8 MiB of rounded
 ///           keys, never q_len x kv_len. Same bits for any team size on one CPU target; in bf16 the matrix unit and its

@@ -19,10 +19,10 @@ struct WeightedKey {
 /// nothing. Probes add what they need and remember where it will be.
 struct RowWants {
   bool entropy = false, distance = false;  ///< the row's own, and its mean
-  std::vector<Range> spans;  ///< of positions: the row's mass in each
-  std::vector<Pos> clips;    ///< >= 1: the mean distance with distances cut there
-  std::vector<Pos> offsets;  ///< the weight at these distances
-  Pos n_top = 0;             ///< how many of the keys with the largest weights
+  std::vector<Range> spans;                ///< of positions: the row's mass in each
+  std::vector<Pos> clips;                  ///< >= 1: the mean distance with distances cut there
+  std::vector<Pos> offsets;                ///< the weight at these distances
+  Pos n_top = 0;                           ///< how many of the keys with the largest weights
 };
 
 /// What attend() found out about a row. weight = exp(score - lse), and sums are over the keys that the row sees.

@@ -123,7 +123,7 @@ class Walk {
     if (seen_.alone(keys)) {
       alone_.clear();
       alone_.add(keys);
-      return full ? see_all(alone_, nullptr) : see_some(alone_, edge);
+      return full ? see_all(alone_, nullptr, {keys.end, visits_[index_].keys.end}) : see_some(alone_, edge);
     }
     while (!keys.empty()) {
       Gathered& basket = full ? *all_ : some_;
@@ -144,8 +144,8 @@ class Walk {
     waiting_->clear();
   }
 
-  void see_all(const Gathered& keys, const Gathered* next) {
-    count(rows_.q_rows.size() * keys.size(), seen_.see_all(call_, keys, next));
+  void see_all(const Gathered& keys, const Gathered* next, Range behind = {}) {
+    count(rows_.q_rows.size() * keys.size(), seen_.see_all(call_, keys, next, behind));
   }
 
   void see_some(const Gathered& keys, Edge& edge) {

@@ -23,7 +23,7 @@ class Few {
   /// beside its keys', since they are read where they lie anyway.
   bool alone(Range keys) const { return keys.size() >= 64; }
   /// `next`: what comes after, to be fetched meanwhile; null where that is not known, or lies right behind.
-  Precision see_all(const AttendCall& call, const Gathered& keys, const Gathered* next) {
+  Precision see_all(const AttendCall& call, const Gathered& keys, const Gathered* next, Range /*behind*/) {
     see(call, keys, next, {});
     return Precision::kF32;
   }

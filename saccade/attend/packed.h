@@ -90,6 +90,14 @@ class Packed {
     return seen == kReady ? &out : nullptr;
   }
 
+  /// The same where it has been converted; null where it has not.
+  const PackedRoom* find(Pos kv_head, Pos begin, PackedRoom& out) const {
+    const Pos index = kv_head * n_units_ + begin / unit_;
+    if (index >= n_kept_ || states_[index].load(std::memory_order_acquire) != kReady) return nullptr;
+    out = rooms_.at(index);
+    return &out;
+  }
+
  private:
   enum : std::uint8_t { kEmpty, kBusy, kReady, kRefused };
   Pos unit_, n_units_, n_kept_;        // of a KV head; of all of them

@@ -211,14 +211,48 @@ void Tiles::visit_fixed(Pos i, const kernel::FixedBlock& block, const std::uint3
 void Tiles::visit_bf16(const AttendCall& call, Pos i, std::span<const kernel::Bf16Block> blocks,
                        const kernel::TileMask& mask, bool reads) {
   kernel::Bf16Tile rows = bf16_tile(i);
+  if (ahead_.n_lines() > 0) {
+    const Pos n_strips = (n_tiles() - i) * static_cast<Pos>(blocks.size()) * (kernel::kBlockKeys / 32);
+    rows.ahead = &ahead_;
+    rows.n_ahead = static_cast<int>((ahead_.n_lines() + n_strips - 1) / n_strips);
+  }
   if (notes_) rows.notes = notes_->before_bf16(i, reads);
   kernel::visit_bf16(rows, blocks, mask, rule(call), scores_);
   if (notes_) notes_->after_bf16(i, rows.row_max, scores_, reads);
 }
 
+/// What of `behind` the next visit may read: rounded keys and values, or, where nobody has rounded them yet, what they
+/// are to be rounded from.
+void Tiles::expect(const AttendCall& call, Range behind) {
+  ahead_.clear();
+  if (!shared_) return;
+  const int head = rows_.set->kv_head;
+  for (int n = 0; n < 2 && behind.size() >= kernel::kBlockKeys; ++n, behind.begin += kernel::kBlockKeys) {
+    PackedRoom room;
+    if (shared_->whole.find(head, behind.begin, room)) {
+      const kernel::Bf16Block block = room.bf16_block(kernel::kBlockKeys);
+      const auto add = [&](const std::uint32_t* words, int n_words) {
+        ahead_.add(reinterpret_cast<const std::byte*>(words), 0, 1, static_cast<std::size_t>(n_words) * 4);
+      };
+      add(block.k, kernel::bf16_k_words(block.head_dim)), add(block.v, kernel::bf16_v_words(block.v_dim));
+    } else {
+      for (const View* view : {&call.k, &call.v}) {
+        ahead_.add(view->row(behind.begin, head), view->len_stride, kernel::kBlockKeys,
+                   row_bytes(view->dtype, view->dim));
+      }
+    }
+  }
+}
+
+/// All tiles see all keys of these blocks.
+void Tiles::visit_all(const AttendCall& call, std::span<const kernel::Bf16Block> blocks) {
+  for (Pos i = 0; i < n_tiles(); ++i) visit_bf16(call, i, blocks, {}, false);
+  ahead_.clear();
+}
+
 /// Sees the block now, together with one that waits, or, if it is going to stay, lets it wait itself. Not where rows
 /// with NaN or inf look at the keys as they were, nor where probes look at single scores.
-bool Tiles::see_in_pairs(const AttendCall& call, const Gathered& keys, const PackedRoom& packed) {
+bool Tiles::see_in_pairs(const AttendCall& call, const Gathered& keys, const PackedRoom& packed, Range behind) {
   if (any_wild_ || (notes_ && notes_->reads_scores(keys))) return false;
   const int number = waiting_ ? 1 : 0;
   if (notes_) notes_->take_block(keys, number);
@@ -228,14 +262,14 @@ bool Tiles::see_in_pairs(const AttendCall& call, const Gathered& keys, const Pac
     return true;
   }
   const kernel::Bf16Block blocks[] = {waiting_ ? *waiting_ : block, block};
-  for (Pos i = 0; i < n_tiles(); ++i) visit_bf16(call, i, std::span(blocks).subspan(waiting_ ? 0 : 1), {}, false);
+  expect(call, behind);
+  visit_all(call, std::span(blocks).subspan(waiting_ ? 0 : 1));
   waiting_.reset();
   return true;
 }
 
 void Tiles::see_waiting(const AttendCall& call) {
-  if (!waiting_) return;
-  for (Pos i = 0; i < n_tiles(); ++i) visit_bf16(call, i, {&*waiting_, 1}, {}, false);
+  if (waiting_) visit_all(call, {&*waiting_, 1});
   waiting_.reset();
 }
 
@@ -258,10 +292,10 @@ void Tiles::visit_tile(const AttendCall& call, Pos i, const Gathered& keys, cons
   }
 }
 
-Precision Tiles::see_all(const AttendCall& call, const Gathered& keys, const Gathered* /*next*/) {
+Precision Tiles::see_all(const AttendCall& call, const Gathered& keys, const Gathered* /*next*/, Range behind) {
   block_ = {};
   const PackedRoom* packed = precision_ == Precision::kF32 ? nullptr : packed_keys(call, keys);
-  if (packed && precision_ == Precision::kBf16 && see_in_pairs(call, keys, *packed)) return precision_;
+  if (packed && precision_ == Precision::kBf16 && see_in_pairs(call, keys, *packed, behind)) return precision_;
   see_waiting(call);
   if (notes_) notes_->take_block(keys);
   for (Pos i = 0; i < n_tiles(); ++i) visit_tile(call, i, keys, {}, packed);

@@ -31,8 +31,8 @@ class Tiles {
   bool alone(Range keys) const {
     return is_unit(keys, kernel::kBlockKeys) || (shared_ && is_unit(keys, Shared::kHalf));
   }
-  /// All rows see all keys. Returns in which numbers. `next`: what comes after, if known; may be null.
-  Precision see_all(const AttendCall& call, const Gathered& keys, const Gathered* next);
+  /// All rows see all keys. Returns in which numbers. `behind`: what of these keys' visit is to come.
+  Precision see_all(const AttendCall& call, const Gathered& keys, const Gathered* /*next*/, Range behind);
   /// Each row sees what the edge, asked about these queries, says. Returns in which numbers.
   Precision see_edge(const AttendCall& call, const Edge& edge);
   /// No more keys come. Before anything is asked for.
@@ -59,7 +59,9 @@ class Tiles {
   void visit_plain(const AttendCall& call, Pos tile, const kernel::TileMask& mask);
   void visit_bf16(const AttendCall& call, Pos tile, std::span<const kernel::Bf16Block> blocks,
                   const kernel::TileMask& mask, bool reads);
-  bool see_in_pairs(const AttendCall& call, const Gathered& keys, const PackedRoom& packed);
+  bool see_in_pairs(const AttendCall& call, const Gathered& keys, const PackedRoom& packed, Range behind);
+  void visit_all(const AttendCall& call, std::span<const kernel::Bf16Block> blocks);
+  void expect(const AttendCall& call, Range behind);
   kernel::Bf16Block bf16_block(const Gathered& keys, const PackedRoom& packed, int number) const;
   void see_waiting(const AttendCall& call);
   void visit_fixed(Pos tile, const kernel::FixedBlock& block, const std::uint32_t* visible);
@@ -101,6 +103,7 @@ class Tiles {
   PackedRoom own_, shared_room_;
   // bf16: a shared block that all rows see, until the next comes: two in one visit move o once.
   std::optional<kernel::Bf16Block> waiting_;
+  kernel::Ahead ahead_;  // bf16: what the next visit reads
   std::optional<RowNotes> notes_;
 };
 

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <span>
 
+#include "saccade/kernel/ahead.h"
 #include "saccade/kernel/notes.h"
 #include "saccade/kernel/visit.h"
 
@@ -76,6 +77,8 @@ struct Bf16Tile {
   float* row_sum = nullptr;
   int n_rows = 0;
   Bf16Notes* notes = nullptr;  ///< null: none
+  Ahead* ahead = nullptr;      ///< what comes after this visit; null: unknown
+  int n_ahead = 0;             ///< lines of it to be fetched beside each 32 keys
 };
 
 /// As `visit`, in bf16. Takes masks, biases and soft caps. Several blocks in one visit give the bits of as many visits.

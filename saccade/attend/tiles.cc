@@ -285,7 +285,11 @@ void Tiles::visit_tile(const AttendCall& call, Pos i, const Gathered& keys, cons
     if (!block_.k) load(call, keys);
     visit_plain(call, i, mask);
   } else if (precision_ == Precision::kBf16) {
-    const kernel::Bf16Block block = bf16_block(keys, *packed, 0);
+    kernel::Bf16Block block = bf16_block(keys, *packed, 0);
+    if (mask.visible && !notes_) {
+      block.v_keys = block.n_keys;
+      block.n_keys = static_cast<int>(n_visible(keys.size()));
+    }
     visit_bf16(call, i, {&block, 1}, mask, notes_ && notes_->reads_scores(keys));
   } else {
     visit_fixed(i, packed->fixed_block(keys.size()), nullptr);
@@ -341,7 +345,8 @@ const PackedRoom* Tiles::shared_apart(const AttendCall& call, const Gathered& ke
   });
 }
 
-/// Keys up to the last that any row of the tile at hand sees, in whole steps of the kernel.
+/// Keys up to the last that any row of the tile at hand sees, in whole steps of the kernel. What no row sees weighs
+/// exactly nothing; probes are told of it all the same.
 Pos Tiles::n_visible(Pos n_keys) const {
   constexpr Pos kStep = 8;
   for (Pos w = (n_keys + 31) / 32; w-- > 0;) {
@@ -362,7 +367,6 @@ void Tiles::visit_apart(const AttendCall& call, Pos i, const Gathered& keys, con
   }
   kernel::FixedBlock block = room.apart_block(keys.size());
   if (!any_wild) {
-    // What no row sees weighs exactly nothing; probes are told of it all the same.
     if (mask.visible && !notes_) block.n_keys = static_cast<int>(n_visible(keys.size()));
     return visit_fixed(i, block, mask.visible);
   }

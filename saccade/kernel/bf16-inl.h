@@ -71,16 +71,17 @@ class OnItsWay {
   int n_, each_;
 };
 
-/// sums [kHigh, kWide] += left right, over n_steps. A right tile is loaded once for each of the kHigh left ones: four
-/// loads of 8 cycles beside three products of 16, hidden by them even where they come from the second-level cache.
+/// sums [kHigh, kWide] += left right, over n_steps of the left_steps that lie there. A right tile is loaded once for
+/// each of the kHigh left ones: four loads of 8 cycles beside three products of 16, hidden by them even where they come
+/// from the second-level cache.
 template <int kHigh, int kWide, class Unit>
 [[gnu::always_inline]] inline void add_products(Unit& unit, const std::uint32_t* left, const std::uint32_t* right,
-                                                int n_steps, OnItsWay& next) {
+                                                int n_steps, int left_steps, OnItsWay& next) {
   for (int step = 0; step < n_steps; ++step) {
     next.fetch();
     multiply_row<0, kWide>(unit, left + step * kTileWords, right + step * kTileSide * kTileRows);
     if constexpr (kHigh > 1) {
-      multiply_row<3, kWide>(unit, left + (n_steps + step) * kTileWords, right + step * kTileSide * kTileRows);
+      multiply_row<3, kWide>(unit, left + (left_steps + step) * kTileWords, right + step * kTileSide * kTileRows);
     }
   }
 }
@@ -188,7 +189,7 @@ template <int kWide>
 /// A block's weights that still are to be multiplied by its values.
 struct Weighed {
   const std::uint32_t *v, *marks, *words;
-  int n_steps;
+  int n_steps, v_steps;  // of 32 keys
 };
 
 /// o += V^T W^T of all that waits: o comes and goes once for them. `values`: which of its members V^T is.
@@ -206,8 +207,8 @@ template <int kWide, class Unit>
     for_each_sum<kHigh, kWide>(
         [&]<int i>(int row, int column) { unit.template load_sum<i>(place_of(here, row, column)); });
     for (const Weighed& one : waiting) {
-      const std::uint32_t* left = one.*values + dim / kTileSide * one.n_steps * kTileWords;
-      add_products<kHigh, kWide>(unit, left, one.words, one.n_steps, next);
+      const std::uint32_t* left = one.*values + dim / kTileSide * one.v_steps * kTileWords;
+      add_products<kHigh, kWide>(unit, left, one.words, one.n_steps, one.v_steps, next);
     }
     for_each_sum<kHigh, kWide>(
         [&]<int i>(int row, int column) { unit.template store_sum<i>(place_of(here, row, column)); });
@@ -323,8 +324,9 @@ template <class Unit, int kWide>
     }
     if (notes) join_notes<kWide>(tile, weighing);
     join<kWide>(tile, weighing);
-    const int n_steps = round_up(block.n_keys, kStripKeys) / kStripKeys;
-    waiting[n_waiting++] = {block.v, block.marks, words, n_steps};
+    const auto steps = [](int n_keys) { return round_up(n_keys, kStripKeys) / kStripKeys; };
+    const int n_steps = steps(block.n_keys);
+    waiting[n_waiting++] = {block.v, block.marks, words, n_steps, steps(std::max(block.n_keys, block.v_keys))};
     words += n_steps * kTileSide * kTileRows;
   }
   mix_all(blocks[0].v_dim);

@@ -39,6 +39,7 @@ struct Bf16Block {
   int head_dim = 0;                      ///< of q and k
   int v_dim = 0;                         ///< of v and o
   const std::uint32_t* marks = nullptr;  ///< 16 marks x 32 keys to a tile, as v; for notes that sum them
+  int v_keys = 0;                        ///< that v was rounded for, where these are more than n_keys; else 0
 };
 
 /// Blocks of a visit at most, and its scratch in floats: a block's scores, and the words of every block's weights.

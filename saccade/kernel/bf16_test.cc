@@ -127,8 +127,8 @@ TileMask mask_block(const Case& c, Pos first, int n_keys, const Aligned<std::uin
   return {.visible = words.data(), .bias = c.in.bias.empty() ? nullptr : bias.data()};
 }
 
-/// `together`: blocks that all rows see to a visit.
-Result run(const Case& c, std::size_t together = 1) {
+/// `together`: blocks that all rows see to a visit; `block_keys`: keys of each.
+Result run(const Case& c, std::size_t together = 1, Pos block_keys = kBlockKeys) {
   const MatrixSession session;
   const oracle::Inputs& in = c.in;
   const int dim = static_cast<int>(in.head_dim);
@@ -150,15 +150,15 @@ Result run(const Case& c, std::size_t together = 1) {
   EXPECT_TRUE(round_queries(q.data(), dim, q_words.data()));
   std::vector<Aligned<std::uint32_t>> words;  // of blocks that wait
   std::vector<Bf16Block> blocks;
-  for (Pos first = 0; first < in.kv_len; first += kBlockKeys) {
-    const int n_keys = static_cast<int>(std::min<Pos>(kBlockKeys, in.kv_len - first));
+  for (Pos first = 0; first < in.kv_len; first += block_keys) {
+    const int n_keys = static_cast<int>(std::min<Pos>(block_keys, in.kv_len - first));
     const auto& k_words = words.emplace_back(static_cast<std::size_t>(bf16_k_words(dim)));
     const std::uint32_t* const k = k_words.data();
     EXPECT_TRUE(round_keys(in.k_row(first, 0), n_keys, dim, k_words.data()));
     const auto& v_words = words.emplace_back(static_cast<std::size_t>(bf16_v_words(dim)));
     EXPECT_TRUE(round_values(in.v_row(first, 0), n_keys, dim, v_words.data()));
     blocks.push_back({k, v_words.data(), n_keys, dim, dim, nullptr});
-    if (!c.masked && blocks.size() < together && first + kBlockKeys < in.kv_len) continue;
+    if (!c.masked && blocks.size() < together && first + block_keys < in.kv_len) continue;
     const Bf16Tile tile{.q = q_words.data(),
                         .o = o.data(),
                         .row_max = row_max.data(),
@@ -248,6 +248,19 @@ TEST_F(Bf16, MaximaThatLagBehindChangeNoResult) {
           top = std::max(top, dot * c.in.scale);
         }
         EXPECT_NEAR(one.top[static_cast<std::size_t>(i)], top, 0.01 * (1 + std::fabs(top))) << "rise " << rise;
+      }
+    }
+  }
+}
+
+/// The first strip of a block may have been scored with the last of the one before.
+TEST_F(Bf16, BlocksOfAnySizeGiveTheSameBitsInOneVisit) {
+  for (const Pos block_keys : {32, 64, 96, 128}) {
+    for (const float rise : {0.0F, 3.0F, 9.0F}) {
+      for (std::uint64_t seed = 620; seed < 623; ++seed) {
+        const Case c = rising(seed, rise);
+        EXPECT_TRUE(run(c, kMostBf16Blocks, block_keys) == run(c, 1, block_keys))
+            << block_keys << " keys, rise " << rise << ", seed " << seed;
       }
     }
   }

@@ -7,10 +7,11 @@
 
 namespace saccade::kernel {
 
-/// Queries against a block of keys whose positions lie in lanes.
-struct WeightsJob {
-  const float* q = nullptr;                ///< [n_queries, head_dim]
-  const float* k = nullptr;                ///< [head_dim, kBlockKeys], as transpose_keys leaves it
+/// Queries against a block of keys.
+template <class Operand>
+struct WeightsJobOf {
+  const Operand* q = nullptr;
+  const Operand* k = nullptr;              ///< kBlockKeys keys, zeros behind the last
   const double* lse = nullptr;             ///< [n_queries], in units of log2
   const std::uint32_t* visible = nullptr;  ///< [n_queries, kBlockKeys / 32]; null: all visible
   const float* bias = nullptr;             ///< [n_queries, kBlockKeys], added to scaled scores; null: none
@@ -18,6 +19,8 @@ struct WeightsJob {
   int n_keys = 0;  ///< 1 to kBlockKeys
   int head_dim = 0;
 };
+/// q [n_queries, head_dim], and k [head_dim, kBlockKeys], as transpose_keys leaves it: positions lie in lanes.
+using WeightsJob = WeightsJobOf<float>;
 
 /// Rows of keys [n_keys, head_dim] to [head_dim, kBlockKeys], zeros behind the last key. head_dim: a multiple of 8.
 void transpose_keys(const float* rows, int n_keys, int head_dim, float* out) noexcept;

@@ -4,20 +4,13 @@
 
 #include "saccade/kernel/bf16.h"
 #include "saccade/kernel/visit.h"
+#include "saccade/kernel/weights.h"
 
 namespace saccade::kernel {
 
-/// As WeightsJob, with operands in tiles: 16 queries, or 16 keys, x 32 dimensions to each (tile (r, s) as in bf16.h).
-struct Bf16WeightsJob {
-  const std::uint32_t* q = nullptr;        ///< from round_keys, to which queries are rows like any others
-  const std::uint32_t* k = nullptr;        ///< kBlockKeys keys, zeros behind the last; from round_keys and turn_tiles
-  const double* lse = nullptr;             ///< [n_queries], in units of log2
-  const std::uint32_t* visible = nullptr;  ///< [n_queries, kBlockKeys / 32]; null: all visible
-  const float* bias = nullptr;             ///< [n_queries, kBlockKeys], added to scaled scores; null: none
-  int n_queries = 0;
-  int n_keys = 0;  ///< 1 to kBlockKeys
-  int head_dim = 0;
-};
+/// Operands in tiles of 16 queries, or 16 keys, x 32 dimensions (tile (r, s) as in bf16.h): q from round_keys, to which
+/// queries are rows like any others, k from round_keys and turn_tiles.
+using Bf16WeightsJob = WeightsJobOf<std::uint32_t>;
 
 /// Left operands become right ones, in place: words [16, 16] of each tile are turned.
 ///
